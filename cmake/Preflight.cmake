@@ -1,0 +1,59 @@
+# How every target of the project is built: one place for warnings, sanitizers and test wiring.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(tl-expected REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(Vulkan REQUIRED)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(preflight_flags INTERFACE)
+target_include_directories(preflight_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_compile_options(preflight_flags INTERFACE -Wall -Wextra -Wpedantic -Werror -Wconversion
+  -Wsign-conversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -ffp-contract=off)
+target_link_libraries(preflight_flags INTERFACE fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads)
+if(PREFLIGHT_SANITIZE)
+  target_compile_options(preflight_flags INTERFACE -fsanitize=address,undefined
+    -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(preflight_flags INTERFACE -fsanitize=address,undefined)
+endif()
+
+# preflight_library(NAME SOURCES a.cpp ... LINK target ...)
+function(preflight_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_link_libraries(${name} PUBLIC preflight_flags ${arg_LINK})
+endfunction()
+
+# preflight_program(NAME SOURCES a.cpp ... LINK target ...): lands in <build>/bin
+function(preflight_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE preflight_flags ${arg_LINK})
+endfunction()
+
+# preflight_test(NAME SOURCES a.cpp ... LINK target ... [LABELS ...] [NEEDS program ...])
+# One GoogleTest program, one ctest entry. PREFLIGHT_BIN is the folder of the built programs; NEEDS
+# names those that the test starts.
+function(preflight_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK;LABELS;NEEDS" ${ARGN})
+  find_package(GTest REQUIRED)
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(${name} PRIVATE preflight_flags ${arg_LINK} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE PREFLIGHT_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
+    PREFLIGHT_SOURCE="${CMAKE_SOURCE_DIR}" PREFLIGHT_BIN="${CMAKE_BINARY_DIR}/bin")
+  if(arg_NEEDS)
+    add_dependencies(${name} ${arg_NEEDS})
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 600)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+endfunction()
