@@ -37,6 +37,9 @@ function(preflight_program name)
   target_link_libraries(${name} PRIVATE preflight_flags ${arg_LINK})
 endfunction()
 
+# What the sanitizers run: every test that needs no device (label gpu).
+add_custom_target(host_tests)
+
 # preflight_test(NAME SOURCES a.cpp ... LINK target ... [LABELS ...] [NEEDS program ...])
 # One GoogleTest program, one ctest entry. PREFLIGHT_BIN is the folder of the built programs; NEEDS
 # names those that the test starts.
@@ -50,6 +53,9 @@ function(preflight_test name)
     PREFLIGHT_SOURCE="${CMAKE_SOURCE_DIR}" PREFLIGHT_BIN="${CMAKE_BINARY_DIR}/bin")
   if(arg_NEEDS)
     add_dependencies(${name} ${arg_NEEDS})
+  endif()
+  if(NOT "gpu" IN_LIST arg_LABELS)
+    add_dependencies(host_tests ${name})
   endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 600)
