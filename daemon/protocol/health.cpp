@@ -1,0 +1,74 @@
+#include "daemon/protocol/health.h"
+
+#include <initializer_list>
+
+#include "daemon/protocol/json_fields.h"
+
+namespace preflight::protocol {
+
+using nlohmann::json;
+
+std::string to_json(const Health& health) {
+  json out = {{"status", health.status},
+              {"reason", health.reason},
+              {"version", health.version},
+              {"model",
+               {{"name", health.model.name},
+                {"digest", health.model.digest},
+                {"loaded", health.model.loaded}}},
+              {"device",
+               {{"name", health.device.name},
+                {"driver", health.device.driver},
+                {"tier", health.device.tier},
+                {"software", health.device.software}}},
+              {"queue",
+               {{"queued", health.queue.queued},
+                {"running", health.queue.running},
+                {"limit", health.queue.limit}}},
+              {"spool",
+               {{"used_bytes", health.spool.used_bytes},
+                {"limit_bytes", health.spool.limit_bytes},
+                {"free_disk_bytes", health.spool.free_disk_bytes}}},
+              {"database", health.database},
+              {"last_fault", nullptr}};
+  if (health.last_fault.at_ms != 0)
+    out["last_fault"] = {{"at_ms", health.last_fault.at_ms},
+                         {"message", health.last_fault.message}};
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Decoded<Health> parse_health(std::string_view body) {
+  const Decoded<json> value = parse_object(body, "the health");
+  if (!value) return tl::unexpected(value.error());
+  Health health;
+  FieldReader top(*value, "");
+  top.need("status", health.status);
+  top.take("reason", health.reason);
+  top.take("version", health.version);
+  top.take("database", health.database);
+  FieldReader model(top.child("model"), "/model");
+  model.take("name", health.model.name);
+  model.take("digest", health.model.digest);
+  model.take("loaded", health.model.loaded);
+  FieldReader device(top.child("device"), "/device");
+  device.take("name", health.device.name);
+  device.take("driver", health.device.driver);
+  device.take("tier", health.device.tier);
+  device.take("software", health.device.software);
+  FieldReader queue(top.child("queue"), "/queue");
+  queue.take("queued", health.queue.queued);
+  queue.take("running", health.queue.running);
+  queue.take("limit", health.queue.limit);
+  FieldReader spool(top.child("spool"), "/spool");
+  spool.take("used_bytes", health.spool.used_bytes);
+  spool.take("limit_bytes", health.spool.limit_bytes);
+  spool.take("free_disk_bytes", health.spool.free_disk_bytes);
+  FieldReader fault(top.child("last_fault"), "/last_fault");
+  fault.take("at_ms", health.last_fault.at_ms);
+  fault.take("message", health.last_fault.message);
+  for (const FieldReader* part : {&top, &model, &device, &queue, &spool, &fault})
+    if (!part->good()) return tl::unexpected(part->error());
+  return health;
+}
+
+}  // namespace preflight::protocol
