@@ -1,0 +1,20 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+// y[i] = kFactor * x[i] + addend: shows bindings, push constants and specialization constants.
+#include "tests/vk/test_params.h"
+
+layout(constant_id = kAffineSpecWorkgroup) const uint kWorkgroup = 64;
+layout(constant_id = kAffineSpecFactor) const uint kFactor = 1;
+layout(local_size_x_id = kAffineSpecWorkgroup) in;
+layout(set = 0, binding = kAffineBindX) readonly buffer X { uint x[]; };
+layout(set = 0, binding = kAffineBindY) writeonly buffer Y { uint y[]; };
+layout(push_constant) uniform Push { AffineParams p; };
+
+void main() {
+#ifdef REVERSED
+  const uint i = p.n - 1 - gl_GlobalInvocationID.x;
+#else
+  const uint i = gl_GlobalInvocationID.x;
+#endif
+  if (gl_GlobalInvocationID.x < p.n) y[i] = kFactor * x[i] + p.addend;
+}
