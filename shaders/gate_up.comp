@@ -1,0 +1,110 @@
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+
+// The gated half of the FFN: both products and the gate in one pass over the activations.
+//
+//   y[c, r] = gelu(sum_k gate[r,k] * x[c,k]) * sum_k up[r,k] * x[c,k]
+//
+// in    gate, up  parts of two matrices of one type and shape, -D WEIGHT_*
+// in    x         as in matmul.comp
+// out   y         f32, or f16 with -D ACT16, [n_columns, n_rows]: the input of the down product
+// grid            (output rows / (kLanes * kGateUpRowsPerLane), n_columns / COLUMNS) rounded up
+// precision       f32; gelu is the tanh form (docs/model.md, primitives)
+// twin            engine/reference/gate_up.h
+#include "shaders/params/matmul.h"
+#include "shaders/params/step.h"
+
+layout(constant_id = kMatmulSpecLanes) const uint kLanes = 8;
+layout(local_size_x_id = kMatmulSpecLanes) in;
+
+#include "include/activation.glsl"
+#include "include/weight.glsl"
+
+layout(set = 0, binding = kMatmulBindQuants) readonly buffer GateQuants { uvec4 gate_quants[]; };
+layout(set = 0, binding = kMatmulBindScales) readonly buffer GateScales { uint gate_scales[]; };
+layout(set = 0, binding = kMatmulBindHigh) readonly buffer GateHigh { uvec2 gate_high[]; };
+layout(set = 0, binding = 3 + kMatmulBindQuants) readonly buffer UpQuants { uvec4 up_quants[]; };
+layout(set = 0, binding = 3 + kMatmulBindScales) readonly buffer UpScales { uint up_scales[]; };
+layout(set = 0, binding = 3 + kMatmulBindHigh) readonly buffer UpHigh { uvec2 up_high[]; };
+layout(set = 0, binding = kGateUpBindX) readonly buffer X { ACTIVATION x[]; };
+#ifdef ACT16
+layout(set = 0, binding = kGateUpBindY) buffer Y { uint y[]; };
+#else
+layout(set = 0, binding = kGateUpBindY) writeonly buffer Y { float y[]; };
+#endif
+layout(push_constant) uniform Push { MatmulParams p; };
+
+DECLARE_WEIGHT_LOAD(load_gate, gate_quants, gate_scales, gate_high)
+DECLARE_WEIGHT_LOAD(load_up, up_quants, up_scales, up_high)
+
+const uint kTile = kGateUpRowsPerLane;
+
+float gelu(const float v) {
+  const float inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
+  return 0.5 * v * (1.0 + tanh(clamp(inner, -20.0, 20.0)));
+}
+
+#ifdef ACT16
+// Two neighbouring lanes hold the two halves of a word: they meet in shared memory.
+shared float pair_value[kLanes];
+#endif
+
+void main() {
+  const uint lane = gl_LocalInvocationID.x;
+  const uint last_group = (p.n_rows + kLanes - 1) / kLanes - 1;
+  const uint first_group = gl_WorkGroupID.x * kTile;
+  const uint first_column = gl_WorkGroupID.y * COLUMNS;
+
+  uint group[kTile];
+  [[unroll]] for (uint r = 0; r < kTile; r++) group[r] = min(first_group + r, last_group);
+  uint x_at[COLUMNS];
+  [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+    x_at[c] = min(first_column + c, p.n_columns - 1) * p.x_stride_vec4;
+
+  precise float gate_sum[kTile][COLUMNS];
+  precise float up_sum[kTile][COLUMNS];
+  [[unroll]] for (uint r = 0; r < kTile; r++)
+    [[unroll]] for (uint c = 0; c < COLUMNS; c++) gate_sum[r][c] = up_sum[r][c] = 0.0;
+
+  for (uint block = 0; block < p.n_blocks; block++) {
+    WeightBlock gate[kTile];
+    WeightBlock up[kTile];
+    [[unroll]] for (uint r = 0; r < kTile; r++) {
+      gate[r] = load_gate(group[r], block, p.n_blocks, lane);
+      up[r] = load_up(group[r], block, p.n_blocks, lane);
+    }
+    [[unroll]] for (uint q = 0; q < kWeightBlock / 4; q++) {
+      vec4 values[COLUMNS];
+      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+        values[c] = activation_values(x[x_at[c] + block * (kWeightBlock / 4) + q]);
+      [[unroll]] for (uint r = 0; r < kTile; r++) {
+        const vec4 g = weight_values(gate[r], q);
+        const vec4 u = weight_values(up[r], q);
+        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
+          [[unroll]] for (uint i = 0; i < 4; i++) {
+            gate_sum[r][c] = fma(g[i], values[c][i], gate_sum[r][c]);
+            up_sum[r][c] = fma(u[i], values[c][i], up_sum[r][c]);
+          }
+        }
+      }
+    }
+  }
+
+  [[unroll]] for (uint r = 0; r < kTile; r++) {
+    const uint row = (first_group + r) * kLanes + lane;
+    [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
+      const uint column = first_column + c;
+      const float value = gelu(gate_sum[r][c]) * up_sum[r][c];
+#ifdef ACT16
+      pair_value[lane] = row < p.n_rows ? value : 0.0;
+      barrier();
+      if ((lane & 1) == 0 && row < p.n_rows && column < p.n_columns)
+        y[(column * p.y_stride + row) / 2] = packHalf2x16(vec2(pair_value[lane], pair_value[lane + 1]));
+      barrier();
+#else
+      if (row < p.n_rows && column < p.n_columns) y[column * p.y_stride + row] = value;
+#endif
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// One block of 32 weights of one row, from the planes that the loader laid out (engine/forward/
+// weight_layout.h). Rows stand in groups of kLanes; consecutive lanes read consecutive 16 bytes:
+//   quants  uvec4 [group, block, kQuantWords, lane]
+//   scales  uint  per type, lane innermost
+//   high    uvec2 [group, block, lane], Q6_K alone
+// The includer defines QUANTS, SCALES and HIGH as names of the three arrays through the macros
+// DECLARE_WEIGHT(prefix): WeightBlock prefix##_load(group, block, n_blocks, lane).
+// Values equal the file's blocks decoded in float32 (docs/model.md, block formats).
+
+#if defined(WEIGHT_F32)
+const uint kQuantWords = 8;
+#elif defined(WEIGHT_F16) || defined(WEIGHT_BF16)
+const uint kQuantWords = 4;
+#elif defined(WEIGHT_Q8_0) || defined(WEIGHT_AFFINE8)
+const uint kQuantWords = 2;
+#else
+const uint kQuantWords = 1;
+#endif
+
+struct WeightBlock {
+  uvec4 quants[kQuantWords];
+#if defined(WEIGHT_Q6_K)
+  uvec2 high;
+#endif
+  vec2 scale;  // of the first and the second 16 weights
+  vec2 shift;  // added after scaling: Q4_K and the converted types
+};
+
+float half_at(const uint word, const uint which) {
+  const vec2 pair = unpackHalf2x16(word);
+  return which == 0 ? pair.x : pair.y;
+}
+
+int signed_byte(const uint word, const uint which) {
+  return bitfieldExtract(int(word), int(8 * which), 8);
+}
+
+#if defined(WEIGHT_Q4_K)
+// Scale and minimum of sub-block k from the 12 packed bytes in words 1..3 (docs/model.md, Q4_K).
+uint packed_byte(const uvec3 p, const uint i) { return bitfieldExtract(p[i / 4], int(8 * (i % 4)), 8); }
+vec2 scale_and_minimum(const uvec3 p, const uint k) {
+  if (k < 4) return vec2(packed_byte(p, k) & 63, packed_byte(p, k + 4) & 63);
+  const uint low = packed_byte(p, k + 4);
+  return vec2((low & 15) | ((packed_byte(p, k - 4) >> 6) << 4), (low >> 4) | ((packed_byte(p, k) >> 6) << 4));
+}
+#endif
+
+// Four consecutive weights of a block, first = 4 * q. `q` is a constant after unrolling.
+vec4 weight_values(const WeightBlock b, const uint q) {
+#if defined(WEIGHT_F32)
+  return uintBitsToFloat(b.quants[q]);
+#elif defined(WEIGHT_F16)
+  const uvec4 w = b.quants[q / 2];
+  return (q & 1) == 0 ? vec4(unpackHalf2x16(w.x), unpackHalf2x16(w.y))
+                      : vec4(unpackHalf2x16(w.z), unpackHalf2x16(w.w));
+#elif defined(WEIGHT_BF16)
+  const uvec4 w = b.quants[q / 2];
+  const uvec2 pair = (q & 1) == 0 ? w.xy : w.zw;
+  return uintBitsToFloat(uvec4(pair.x << 16, pair.x & 0xffff0000u, pair.y << 16, pair.y & 0xffff0000u));
+#elif defined(WEIGHT_Q8_0) || defined(WEIGHT_AFFINE8)
+  const uint w = b.quants[q / 4][q % 4];
+  const vec4 n = vec4(signed_byte(w, 0), signed_byte(w, 1), signed_byte(w, 2), signed_byte(w, 3));
+#if defined(WEIGHT_Q8_0)
+  return b.scale.x * n;
+#else
+  precise const vec4 scaled = b.scale[q / 4] * n;
+  precise const vec4 value = scaled + b.shift[q / 4];
+  return value;
+#endif
+#else
+  const uint nibbles = b.quants[0][q / 2] >> (16 * (q & 1));
+  const uvec4 low = uvec4(nibbles & 15, (nibbles >> 4) & 15, (nibbles >> 8) & 15, (nibbles >> 12) & 15);
+#if defined(WEIGHT_Q4_0)
+  return b.scale.x * (vec4(low) - 8.0);
+#elif defined(WEIGHT_Q4_K)
+  precise const vec4 scaled = b.scale.x * vec4(low);
+  precise const vec4 value = scaled + b.shift.x;
+  return value;
+#elif defined(WEIGHT_Q6_K)
+  const uint bits = b.high[q / 4] >> (8 * (q % 4));
+  const uvec4 high = uvec4(bits & 3, (bits >> 2) & 3, (bits >> 4) & 3, (bits >> 6) & 3);
+  return b.scale[q / 4] * (vec4(low | (high << 4)) - 32.0);
+#endif
+#endif
+}
+
+// Defines WeightBlock NAME(group, block, n_blocks, lane) over three buffers' arrays.
+#if defined(WEIGHT_F32) || defined(WEIGHT_F16) || defined(WEIGHT_BF16)
+#define LOAD_SCALES(b, scales, high_bits)
+#elif defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0)
+#define LOAD_SCALES(b, scales, high_bits)                                              \
+  b.scale = vec2(half_at(scales[(group * ((n_blocks + 1) / 2) + block / 2) * kLanes + lane], block & 1));
+#elif defined(WEIGHT_AFFINE8)
+#define LOAD_SCALES(b, scales, high_bits)                                              \
+  const uint at = (group * n_blocks + block) * 4 * kLanes + lane;                      \
+  b.scale = uintBitsToFloat(uvec2(scales[at], scales[at + 2 * kLanes]));               \
+  b.shift = uintBitsToFloat(uvec2(scales[at + kLanes], scales[at + 3 * kLanes]));
+#elif defined(WEIGHT_Q4_K)
+#define LOAD_SCALES(b, scales, high_bits)                                              \
+  const uint at = (group * (n_blocks / 8) + block / 8) * 4 * kLanes + lane;            \
+  const vec2 unit = unpackHalf2x16(scales[at]);                                        \
+  const vec2 sm = scale_and_minimum(                                                   \
+      uvec3(scales[at + kLanes], scales[at + 2 * kLanes], scales[at + 3 * kLanes]), block % 8); \
+  b.scale = vec2(unit.x * sm.x);                                                       \
+  b.shift = vec2(-(unit.y * sm.y));
+#elif defined(WEIGHT_Q6_K)
+#define LOAD_SCALES(b, scales, high_bits)                                              \
+  const uint at = (group * (n_blocks / 8) + block / 8) * 5 * kLanes + lane;            \
+  const uint s = scales[at + ((block % 8) / 2) * kLanes];                              \
+  const uint first = 2 * (block & 1);                                                  \
+  b.scale = uintBitsToFloat(scales[at + 4 * kLanes]) *                                 \
+            vec2(signed_byte(s, first), signed_byte(s, first + 1));                    \
+  b.high = high_bits[(group * n_blocks + block) * kLanes + lane];
+#endif
+
+#define DECLARE_WEIGHT_LOAD(NAME, QUANTS, SCALES, HIGH)                                            \
+  WeightBlock NAME(const uint group, const uint block, const uint n_blocks, const uint lane) {     \
+    WeightBlock b;                                                                                 \
+    [[unroll]] for (uint w = 0; w < kQuantWords; w++)                                              \
+      b.quants[w] = QUANTS[((group * n_blocks + block) * kQuantWords + w) * kLanes + lane];        \
+    LOAD_SCALES(b, SCALES, HIGH)                                                                   \
+    return b;                                                                                      \
+  }

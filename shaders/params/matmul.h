@@ -1,0 +1,32 @@
+#ifndef PREFLIGHT_SHADERS_PARAMS_MATMUL_H
+#define PREFLIGHT_SHADERS_PARAMS_MATMUL_H
+
+#include "shaders/params/begin.h"
+
+// matmul.comp and gate_up.comp. A weight part has three planes; a type that needs fewer binds the
+// first one again (include/weight.glsl).
+const uint kMatmulBindQuants = 0, kMatmulBindScales = 1, kMatmulBindHigh = 2, kMatmulBindX = 3,
+           kMatmulBindY = 4, kMatmulBindRows = 5, kMatmulBindBias = 6, kMatmulBindings = 7;
+const uint kGateUpBindX = 6, kGateUpBindY = 7, kGateUpBindings = 8;  // 0..2 gate, 3..5 up
+const uint kMatmulSpecLanes = 0, kMatmulSpecEpilogue = 1;
+
+const uint kEpilogueNone = 0, kEpilogueSoftCap = 1, kEpilogueBias = 2;
+const uint kMatmulRowsPerLane = 4;   // output rows that one lane of matmul.comp accumulates
+const uint kGateUpRowsPerLane = 2;   // the same of gate_up.comp, of each matrix
+
+struct MatmulParams {    // push constants, 36 bytes
+  uint n_columns;        // activation rows; the grid is (groups of output rows, groups of columns)
+  uint n_blocks;         // blocks of 32 along a weight row
+  uint n_rows;           // output rows of this part
+  uint x_stride_vec4;    // distance of activation rows, in groups of 4 values
+  uint y_stride;         // distance of output rows, in values
+  uint y_offset;         // where this part's first output stands in its row
+  uint gather;           // 1: column c reads activation row rows[c]
+  float soft_cap;        // of kEpilogueSoftCap
+  uint unused_0;
+};
+PARAMS_SIZE(MatmulParams, 36)
+
+#include "shaders/params/end.h"
+
+#endif
