@@ -34,6 +34,9 @@ struct Segment {
   bool operator==(const Segment&) const = default;
 };
 
+/// The longest text encode() takes. A caller with a longer one must refuse it first.
+constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;
+
 struct TokenizerTables;
 
 /// Byte-pair encoding with byte fallback, as Gemma 4 uses it (docs/text.md). Immutable after
