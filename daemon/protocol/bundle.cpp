@@ -25,8 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-void add_error(Problems& problems, std::string_view code, std::string pointer,
-               std::string message, std::string hint = {}, int asset = -1) {
+void add_error(Problems& problems, std::string_view code, std::string pointer, std::string message,
+               std::string hint = {}, int asset = -1) {
   problems.errors.push_back(
       {std::string(code), std::move(pointer), std::move(message), std::move(hint), asset});
 }
@@ -72,8 +72,8 @@ tl::expected<std::uint64_t, std::string> read_pieces(const fs::path& path, std::
     if (n == 0) return total;
     total += static_cast<std::uint64_t>(n);
     if (total > max_bytes) {
-      return tl::unexpected(fmt::format("the file has more than {} bytes, which is the limit",
-                                        max_bytes));
+      return tl::unexpected(
+          fmt::format("the file has more than {} bytes, which is the limit", max_bytes));
     }
     take(std::string_view(buffer->data(), static_cast<std::size_t>(n)));
   }
@@ -143,7 +143,8 @@ std::string link_part(const fs::path& directory, std::string_view path) {
   std::string named;
   for (const fs::path& part : fs::path(path)) {
     walked /= part;
-    named += (named.empty() ? "" : "/") + part.string();
+    if (!named.empty()) named += '/';
+    named += part.string();
     std::error_code ignored;  // what is missing is reported when it is opened
     if (fs::is_symlink(fs::symlink_status(walked, ignored))) return named;
   }
@@ -162,8 +163,7 @@ void read_asset_file(const fs::path& directory, std::size_t index, const BundleL
   }
   if (asset.path.empty()) return;
   if (const std::string fault = path_fault(asset.path); !fault.empty()) {
-    add_error(problems, "B022", pointer + "/path",
-              fmt::format("\"{}\" is {}", asset.path, fault),
+    add_error(problems, "B022", pointer + "/path", fmt::format("\"{}\" is {}", asset.path, fault),
               "paths are relative to bundle.json and stay below it");
     return;
   }
@@ -173,7 +173,7 @@ void read_asset_file(const fs::path& directory, std::size_t index, const BundleL
     return;
   }
   const bool text = is_text_file(asset);
-  const std::uint64_t most = text                  ? limits.text_bytes
+  const std::uint64_t most = text                   ? limits.text_bytes
                              : is_image_file(asset) ? limits.image_bytes
                                                     : limits.bundle_bytes;
   Sha256 hash;
@@ -283,9 +283,9 @@ void check_directory(const fs::path& directory, const BundleLimits& limits,
               fmt::format("the directory cannot be read: {}", failed.message()));
   }
   if (bytes > limits.bundle_bytes) {
-    add_error(problems, "B045", "",
-              fmt::format("the bundle has {} bytes, at most {} are read", bytes,
-                          limits.bundle_bytes));
+    add_error(
+        problems, "B045", "",
+        fmt::format("the bundle has {} bytes, at most {} are read", bytes, limits.bundle_bytes));
   }
   std::sort(unused.begin(), unused.end());
   for (const std::string& name : unused) {
@@ -324,7 +324,7 @@ bool is_utf8(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size()) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t length = lead < 0x80                  ? 1
+    const std::size_t length = lead < 0x80                   ? 1
                                : lead >= 0xC2 && lead < 0xE0 ? 2
                                : lead >= 0xE0 && lead < 0xF0 ? 3
                                : lead >= 0xF0 && lead < 0xF5 ? 4
@@ -369,8 +369,8 @@ BundleReading read_bundle(const fs::path& directory, const BundleOptions& option
     ErrorPlace place;
     static_cast<void>(Json::sax_parse(*text, &place));  // it fails: where is what is wanted
     const std::size_t offset = std::min(place.offset, text->size());
-    const auto line = 1 + std::count(text->begin(),
-                                     text->begin() + static_cast<std::ptrdiff_t>(offset), '\n');
+    const auto line =
+        1 + std::count(text->begin(), text->begin() + static_cast<std::ptrdiff_t>(offset), '\n');
     add_error(reading.problems, "B002", "",
               fmt::format("bundle.json is not JSON: line {}, byte {}", line, offset));
     return reading;
@@ -386,7 +386,10 @@ BundleReading read_bundle(const fs::path& directory, const BundleOptions& option
 
   Sha256 digest;
   digest.update(sha256_hex(*text));
-  for (const Asset& asset : reading.bundle.assets) digest.update("\n" + asset.content_sha256);
+  for (const Asset& asset : reading.bundle.assets) {
+    digest.update("\n");
+    digest.update(asset.content_sha256);
+  }
   reading.bundle.digest = digest.finish();
   return reading;
 }

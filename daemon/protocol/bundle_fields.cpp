@@ -30,9 +30,9 @@ constexpr std::array<std::pair<Role, std::string_view>, 11> kRoles = {{
     {Role::kReference, "reference"},
 }};
 
-constexpr std::array<std::string_view, 11> kClasses = {
-    "general", "health", "weight", "finance",  "crypto", "alcohol",
-    "gambling", "beauty", "food",  "software", "other"};
+constexpr std::array<std::string_view, 11> kClasses = {"general", "health",   "weight",   "finance",
+                                                       "crypto",  "alcohol",  "gambling", "beauty",
+                                                       "food",    "software", "other"};
 
 constexpr std::array<std::string_view, 6> kCopyFields = {
     "primary_text", "headline", "description", "business_name", "destination_url", "display_url"};
@@ -52,7 +52,8 @@ bool is_locale(std::string_view locale) {
   std::size_t subtag = 0;
   for (std::size_t i = 0; i <= locale.size(); ++i) {
     if (i < locale.size() && locale[i] != '-') {
-      if (!is_alnum(locale[i]) || (subtag == 0 && std::isdigit(static_cast<unsigned char>(locale[i]))))
+      if (!is_alnum(locale[i]) ||
+          (subtag == 0 && std::isdigit(static_cast<unsigned char>(locale[i]))))
         return false;
       ++length;
       continue;
@@ -76,9 +77,8 @@ bool is_price(std::string_view price) {
   const std::string_view cents =
       point == std::string_view::npos ? std::string_view("0") : price.substr(point + 1);
   const auto digits = [](std::string_view s, std::size_t most) {
-    return !s.empty() && s.size() <= most && std::all_of(s.begin(), s.end(), [](char c) {
-      return c >= '0' && c <= '9';
-    });
+    return !s.empty() && s.size() <= most &&
+           std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
   };
   return digits(whole, 9) && digits(cents, 4);
 }
@@ -176,8 +176,8 @@ void read_offer(FieldReader& root, const BundleOptions& options, BundleReading& 
   offer.ends = r.text("ends");
   offer.cta = r.text("cta");
   offer.landing_url = r.text("landing_url");
-  r.refuse_others({"promise", "price", "currency", "discount_pct", "terms", "ends", "cta",
-                   "landing_url"});
+  r.refuse_others(
+      {"promise", "price", "currency", "discount_pct", "terms", "ends", "cta", "landing_url"});
   if (!offer.price.empty() && !is_price(offer.price)) {
     r.error("B014", r.at("price"), fmt::format("\"{}\" is not a price", offer.price),
             "digits with a point, as \"89.00\"");
@@ -199,8 +199,8 @@ void read_claims(FieldReader& root, const BundleOptions& options, BundleReading&
   for (const auto& [value, pointer] : claims.list("allow", options.limits.list_entries)) {
     FieldReader r(*value, pointer, reading.problems);
     if (!r.is_object()) continue;
-    AllowedClaim claim{allow_ids.take(r.text("id"), pointer), r.text("text", true),
-                       r.text("proof"), r.text("expires")};
+    AllowedClaim claim{allow_ids.take(r.text("id"), pointer), r.text("text", true), r.text("proof"),
+                       r.text("expires")};
     check_date(r, "expires", claim.expires, options, reading.problems);
     r.refuse_others({"id", "text", "proof", "expires"});
     reading.bundle.allow.push_back(std::move(claim));
@@ -273,8 +273,7 @@ void read_guardrails(FieldReader& root, const BundleOptions& options, BundleRead
   r.refuse_others({"tone", "must", "must_not", "brand_by_s", "pronounce", "required_disclosures"});
 }
 
-void read_matrix_and_copy(FieldReader& root, const BundleOptions& options,
-                          BundleReading& reading) {
+void read_matrix_and_copy(FieldReader& root, const BundleOptions& options, BundleReading& reading) {
   if (const Json* given = root.object("brief"); given != nullptr) {
     FieldReader r(*given, root.at("brief"), reading.problems);
     if (const Json* matrix = r.object("matrix"); matrix != nullptr) {
@@ -288,8 +287,8 @@ void read_matrix_and_copy(FieldReader& root, const BundleOptions& options,
     FieldReader r(*given, root.at("copy"), reading.problems);
     for (const std::string_view field : kCopyFields)
       if (r.has(field)) reading.bundle.copy[std::string(field)] = r.text(field);
-    r.refuse_others({"primary_text", "headline", "description", "business_name",
-                     "destination_url", "display_url"});
+    r.refuse_others({"primary_text", "headline", "description", "business_name", "destination_url",
+                     "display_url"});
   }
 }
 
@@ -336,10 +335,9 @@ void read_asset(const FieldReader::Element& element, BundleReading& reading) {
     r.error("B013", r.at("trust"), fmt::format("unknown trust \"{}\"", trust),
             "\"own\" or \"third_party\"");
   }
-  asset.third_party =
-      trust == "third_party" || (trust.empty() && asset.role == Role::kLandingPage);
-  r.refuse_others({"id", "role", "path", "text", "sha256", "lang", "placements", "caption_of",
-                   "trust"});
+  asset.third_party = trust == "third_party" || (trust.empty() && asset.role == Role::kLandingPage);
+  r.refuse_others(
+      {"id", "role", "path", "text", "sha256", "lang", "placements", "caption_of", "trust"});
   const bool inline_media =
       asset.text && (asset.role == Role::kVideo || asset.role == Role::kVoiceover ||
                      asset.role == Role::kProductImage || asset.role == Role::kThumbnail);
@@ -386,9 +384,9 @@ void check_assets_together(FieldReader& root, BundleReading& reading) {
       }
     }
     for (std::size_t p = 0; p < asset.placements.size(); ++p) {
-      const bool known = std::any_of(
-          bundle.placements.begin(), bundle.placements.end(),
-          [&](const PlacementUse& use) { return use.id == asset.placements[p]; });
+      const bool known =
+          std::any_of(bundle.placements.begin(), bundle.placements.end(),
+                      [&](const PlacementUse& use) { return use.id == asset.placements[p]; });
       if (!known) {
         root.error("B027", fmt::format("{}/placements/{}", pointer, p),
                    fmt::format("\"{}\" is not among the bundle's placements", asset.placements[p]));
@@ -485,9 +483,9 @@ void read_bundle_fields(const Json& json, const BundleOptions& options, BundleRe
     for (const auto& element : assets) read_asset(element, reading);
   }
   check_assets_together(root, reading);
-  root.refuse_others({"schema", "id", "set", "title", "owner", "locale", "markets",
-                      "product_class", "placements", "offer", "claims", "guardrails", "brief",
-                      "copy", "assets", "notes", "assumed"});
+  root.refuse_others({"schema", "id", "set", "title", "owner", "locale", "markets", "product_class",
+                      "placements", "offer", "claims", "guardrails", "brief", "copy", "assets",
+                      "notes", "assumed"});
 }
 
 }  // namespace preflight::protocol

@@ -20,8 +20,8 @@ Pattern::~Pattern() = default;
 tl::expected<Pattern, std::string> Pattern::compile(std::string_view text, bool is_regex) {
   if (text.empty()) return tl::unexpected(std::string("the pattern is empty"));
   if (text.size() > kMaxBytes) {
-    return tl::unexpected("the pattern has " + std::to_string(text.size()) +
-                          " bytes, at most " + std::to_string(kMaxBytes) + " are allowed");
+    return tl::unexpected("the pattern has " + std::to_string(text.size()) + " bytes, at most " +
+                          std::to_string(kMaxBytes) + " are allowed");
   }
   std::string expression(text);
   if (!is_regex) {
