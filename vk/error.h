@@ -11,15 +11,15 @@ namespace preflight {
 
 /// What the caller can do about a failure.
 enum class ErrorCode {
-  kInvalidInput,       ///< the thing given is wrong: name it, refuse it
-  kUnsupported,        ///< well formed, but outside what this build reads
-  kNotFound,           ///< no such file, device, key
-  kOutOfMemory,        ///< host or device memory; the message names what was asked and what was free
-  kDeviceLost,         ///< the device must be built again and the work replayed
-  kIo,                 ///< the system refused a read, write or start
-  kLimit,              ///< a stated limit (size, time, count) was passed
-  kCancelled,          ///< the caller asked to stop
-  kInternal,           ///< a promise between our own parts was broken
+  kInvalidInput,  ///< the thing given is wrong: name it, refuse it
+  kUnsupported,   ///< well formed, but outside what this build reads
+  kNotFound,      ///< no such file, device, key
+  kOutOfMemory,   ///< host or device memory; the message names what was asked and what was free
+  kDeviceLost,    ///< the device must be built again and the work replayed
+  kIo,            ///< the system refused a read, write or start
+  kLimit,         ///< a stated limit (size, time, count) was passed
+  kCancelled,     ///< the caller asked to stop
+  kInternal,      ///< a promise between our own parts was broken
 };
 
 /// A failure with its whole story: which thing, what was found, what was expected.
@@ -48,19 +48,20 @@ inline tl::unexpected<Error> fail(ErrorCode code, std::string message) {
 /// `PREFLIGHT_TRY(auto file, File::open(path));` binds the value or returns the error.
 #define PREFLIGHT_TRY(declaration, ...) \
   PREFLIGHT_TRY_IMPL(PREFLIGHT_CONCAT(preflight_try_, __LINE__), declaration, __VA_ARGS__)
-#define PREFLIGHT_TRY_IMPL(temporary, declaration, ...)                              \
-  auto temporary = (__VA_ARGS__);                                                    \
-  if (!temporary.has_value()) return tl::unexpected(std::move(temporary).error());   \
+#define PREFLIGHT_TRY_IMPL(temporary, declaration, ...)                            \
+  auto temporary = (__VA_ARGS__);                                                  \
+  if (!temporary.has_value()) return tl::unexpected(std::move(temporary).error()); \
   declaration = std::move(temporary).value()
 
 /// The same for a Result<void>.
-#define PREFLIGHT_TRY_VOID(...)                                              \
-  do {                                                                       \
-    auto preflight_try_result = (__VA_ARGS__);                               \
-    if (!preflight_try_result.has_value())                                   \
-      return tl::unexpected(std::move(preflight_try_result).error());        \
+#define PREFLIGHT_TRY_VOID(...)                                       \
+  do {                                                                \
+    auto preflight_try_result = (__VA_ARGS__);                        \
+    if (!preflight_try_result.has_value())                            \
+      return tl::unexpected(std::move(preflight_try_result).error()); \
   } while (false)
 
 /// A bug, not an input: on in every build, the service manager starts us again.
-#define PREFLIGHT_ASSERT(condition) \
-  ((condition) ? static_cast<void>(0) : ::preflight::assertion_failed(#condition, __FILE__, __LINE__))
+#define PREFLIGHT_ASSERT(condition)   \
+  ((condition) ? static_cast<void>(0) \
+               : ::preflight::assertion_failed(#condition, __FILE__, __LINE__))

@@ -1,0 +1,122 @@
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "vk/commands.h"
+#include "vk/device_state.h"
+#include "vk/result.h"
+
+namespace preflight::vk {
+
+constexpr std::uint32_t kSetsInPool = 256;
+constexpr std::uint32_t kDescriptorsInPool = 2048;
+
+struct BindingPoolState {
+  explicit BindingPoolState(DeviceState& device_in) : device(device_in) {}
+  BindingPoolState(const BindingPoolState&) = delete;
+  BindingPoolState& operator=(const BindingPoolState&) = delete;
+  ~BindingPoolState() {
+    if (!device.idle()) return;
+    for (const VkDescriptorPool pool : pools) vkDestroyDescriptorPool(device.device, pool, nullptr);
+  }
+
+  // A pool says in advance how much it holds; running out is our own count, not a driver's error.
+  Result<VkDescriptorPool> pool_for(std::uint32_t n_descriptors) {
+    if (sets_left > 0 && descriptors_left >= n_descriptors) return pools.back();
+    const std::uint32_t n = std::max(kDescriptorsInPool, n_descriptors);
+    const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, n};
+    VkDescriptorPoolCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
+    info.maxSets = kSetsInPool;
+    info.poolSizeCount = 1;
+    info.pPoolSizes = &size;
+    VkDescriptorPool pool = VK_NULL_HANDLE;
+    PREFLIGHT_TRY_VOID(check(vkCreateDescriptorPool(device.device, &info, nullptr, &pool),
+                             "creating a descriptor pool"));
+    sets_left = kSetsInPool;
+    descriptors_left = n;
+    pools.push_back(pool);
+    return pool;
+  }
+
+  DeviceState& device;
+  std::vector<VkDescriptorPool> pools;
+  std::uint32_t sets_left = 0;
+  std::uint32_t descriptors_left = 0;
+  std::deque<BindingSet> sets;  // a deque: their addresses stay
+};
+
+namespace {
+
+Result<void> check_binding(const DeviceDescription& d, const Pipeline& pipeline, std::size_t index,
+                           const Slice& slice) {
+  const std::string use = fmt::format("binding {} of \"{}\"", index, pipeline.label());
+  PREFLIGHT_TRY_VOID(check_bounds(slice, use));
+  if (slice.offset_bytes % d.min_storage_offset_alignment != 0) {
+    return fail(ErrorCode::kLimit, fmt::format("{}: offset {} in \"{}\" is no multiple of {}, as "
+                                               "\"{}\" asks",
+                                               use, slice.offset_bytes, slice.buffer->label(),
+                                               d.min_storage_offset_alignment, d.name));
+  }
+  if (slice.size_bytes > d.max_storage_buffer_range) {
+    return fail(
+        ErrorCode::kLimit,
+        fmt::format("{}: {} bytes of \"{}\" are more than the {} that \"{}\" can bind", use,
+                    slice.size_bytes, slice.buffer->label(), d.max_storage_buffer_range, d.name));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<BindingPool> BindingPool::create(Device& device) {
+  return BindingPool(std::make_unique<BindingPoolState>(device.state()));
+}
+
+BindingPool::BindingPool(std::unique_ptr<BindingPoolState> state) : state_(std::move(state)) {}
+BindingPool::BindingPool(BindingPool&& other) noexcept = default;
+BindingPool& BindingPool::operator=(BindingPool&& other) noexcept = default;
+BindingPool::~BindingPool() = default;
+
+Result<const BindingSet*> BindingPool::add(const Pipeline& pipeline,
+                                           std::span<const Slice> slices) {
+  const DeviceDescription& d = state_->device.physical.description;
+  const std::uint32_t n = pipeline.n_bindings();
+  if (slices.size() != n) {
+    return fail(ErrorCode::kInternal, fmt::format("\"{}\" has {} bindings, {} were given",
+                                                  pipeline.label(), n, slices.size()));
+  }
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    PREFLIGHT_TRY_VOID(check_binding(d, pipeline, i, slices[i]));
+  }
+  PREFLIGHT_TRY(const VkDescriptorPool pool, state_->pool_for(n));
+  const VkDescriptorSetLayout layout = pipeline.set_layout();
+  VkDescriptorSetAllocateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO;
+  info.descriptorPool = pool;
+  info.descriptorSetCount = 1;
+  info.pSetLayouts = &layout;
+  VkDescriptorSet set = VK_NULL_HANDLE;
+  PREFLIGHT_TRY_VOID(check(vkAllocateDescriptorSets(state_->device.device, &info, &set),
+                           fmt::format("making bindings of \"{}\"", pipeline.label())));
+  --state_->sets_left;
+  state_->descriptors_left -= n;
+
+  std::vector<VkDescriptorBufferInfo> buffers(n);
+  std::vector<VkWriteDescriptorSet> writes(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    buffers[i] = {slices[i].buffer->handle(), slices[i].offset_bytes, slices[i].size_bytes};
+    writes[i].sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
+    writes[i].dstSet = set;
+    writes[i].dstBinding = i;
+    writes[i].descriptorCount = 1;
+    writes[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    writes[i].pBufferInfo = &buffers[i];
+  }
+  vkUpdateDescriptorSets(state_->device.device, n, writes.data(), 0, nullptr);
+  return &state_->sets.emplace_back(BindingSet(set, n));
+}
+
+}  // namespace preflight::vk

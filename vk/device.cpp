@@ -1,0 +1,224 @@
+#include "vk/device.h"
+
+#include <cstdio>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "vk/device_state.h"
+#include "vk/result.h"
+
+namespace preflight::vk {
+namespace {
+
+struct Found {
+  Instance instance;
+  std::vector<PhysicalDevice> devices;
+};
+
+Result<Found> find_devices(const DeviceOptions& options) {
+  PREFLIGHT_TRY(auto instance, Instance::create(options.validation));
+  PREFLIGHT_TRY(auto devices, enumerate(instance.handle()));
+  std::vector<DeviceDescription*> descriptions;
+  descriptions.reserve(devices.size());
+  for (PhysicalDevice& device : devices) descriptions.push_back(&device.description);
+  choose(descriptions, options.name_contains);
+  return Found{std::move(instance), std::move(devices)};
+}
+
+// Nothing was chosen: says of every device why not.
+Error nothing_chosen(const std::vector<PhysicalDevice>& devices, const DeviceOptions& options) {
+  std::string each;
+  for (const PhysicalDevice& device : devices) {
+    const DeviceDescription& d = device.description;
+    each += fmt::format("{}\"{}\" {}", each.empty() ? "" : ", ", d.name,
+                        d.refused.empty() ? "(usable)" : "(" + d.refused + ")");
+  }
+  if (devices.empty()) {
+    return {ErrorCode::kNotFound, "the Vulkan drivers of this machine offer no device"};
+  }
+  if (!options.name_contains.empty()) {
+    return {ErrorCode::kNotFound, fmt::format("no usable Vulkan device has \"{}\" in its name; "
+                                              "there are: {}",
+                                              options.name_contains, each)};
+  }
+  return {ErrorCode::kUnsupported, fmt::format("no usable Vulkan device; there are: {}", each)};
+}
+
+Result<VkDevice> create_device(const PhysicalDevice& physical) {
+  const DeviceDescription& d = physical.description;
+  // robustBufferAccess stays off: it costs a comparison with every load, host code checks every
+  // size before it records, and on drivers that do not check by themselves a wrong index in a test
+  // ends the process instead of reading zeros in silence.
+  VkPhysicalDeviceVulkan13Features f13{};
+  f13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES;
+  f13.synchronization2 = VK_TRUE;
+  f13.maintenance4 = VK_TRUE;  // workgroup sizes by specialization constant (LocalSizeId)
+  f13.subgroupSizeControl = VK_TRUE;
+  f13.computeFullSubgroups = VK_TRUE;
+  VkPhysicalDeviceVulkan12Features f12{};
+  f12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
+  f12.pNext = &f13;
+  f12.timelineSemaphore = VK_TRUE;
+  f12.shaderFloat16 = d.shader_f16 ? VK_TRUE : VK_FALSE;
+  VkPhysicalDeviceVulkan11Features f11{};
+  f11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
+  f11.pNext = &f12;
+  f11.storageBuffer16BitAccess = d.storage_16bit ? VK_TRUE : VK_FALSE;
+
+  const float priority = 1.0f;
+  VkDeviceQueueCreateInfo queue{};
+  queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;
+  queue.queueFamilyIndex = physical.queue_family;
+  queue.queueCount = 1;
+  queue.pQueuePriorities = &priority;
+
+  const char* memory_budget = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+  VkDeviceCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
+  info.pNext = &f11;
+  info.queueCreateInfoCount = 1;
+  info.pQueueCreateInfos = &queue;
+  info.enabledExtensionCount = physical.memory_budget ? 1 : 0;
+  info.ppEnabledExtensionNames = &memory_budget;
+  VkDevice device = VK_NULL_HANDLE;
+  PREFLIGHT_TRY_VOID(check(vkCreateDevice(physical.handle, &info, nullptr, &device),
+                           fmt::format("opening \"{}\"", d.name)));
+  return device;
+}
+
+}  // namespace
+
+DeviceState::DeviceState(Instance instance_in, PhysicalDevice physical_in)
+    : instance(std::move(instance_in)), physical(std::move(physical_in)) {}
+
+DeviceState::~DeviceState() {
+  if (hung) {
+    // What it may still use stays: the objects, the instance and the memory blocks themselves.
+    static_cast<void>(allocator.release());
+    instance.abandon();
+    return;
+  }
+  if (device == VK_NULL_HANDLE) return;
+  // Every submission was waited for; a lost device says so here again, and nothing follows from it.
+  static_cast<void>(vkDeviceWaitIdle(device));
+  if (pipeline_cache != nullptr) {
+    if (!lost) {
+      const auto saved = pipeline_cache->save();
+      if (!saved.has_value()) {
+        fmt::print(stderr, "pipeline cache not kept: {}\n", saved.error().message);
+      }
+    }
+    pipeline_cache->destroy();
+  }
+  for (const auto& [n_bindings, layout] : set_layouts) {
+    vkDestroyDescriptorSetLayout(device, layout, nullptr);
+  }
+  allocator.reset();
+  vkDestroyDevice(device, nullptr);
+}
+
+Result<VkDescriptorSetLayout> DeviceState::set_layout(std::uint32_t n_bindings) {
+  if (const auto found = set_layouts.find(n_bindings); found != set_layouts.end()) {
+    return found->second;
+  }
+  std::vector<VkDescriptorSetLayoutBinding> bindings(n_bindings);
+  for (std::uint32_t i = 0; i < n_bindings; ++i) {
+    bindings[i].binding = i;
+    bindings[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    bindings[i].descriptorCount = 1;
+    bindings[i].stageFlags = VK_SHADER_STAGE_COMPUTE_BIT;
+  }
+  VkDescriptorSetLayoutCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
+  info.bindingCount = n_bindings;
+  info.pBindings = bindings.data();
+  VkDescriptorSetLayout layout = VK_NULL_HANDLE;
+  PREFLIGHT_TRY_VOID(check(vkCreateDescriptorSetLayout(device, &info, nullptr, &layout),
+                           fmt::format("making a layout of {} bindings", n_bindings)));
+  set_layouts.emplace(n_bindings, layout);
+  return layout;
+}
+
+void DeviceState::set_name(VkObjectType type, std::uint64_t handle, std::string_view label) const {
+  if (set_object_name == nullptr) return;
+  const std::string text(label);
+  VkDebugUtilsObjectNameInfoEXT info{};
+  info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT;
+  info.objectType = type;
+  info.objectHandle = handle;
+  info.pObjectName = text.c_str();
+  // A name is a help for readers of messages; without it they see the handle.
+  static_cast<void>(set_object_name(device, &info));
+}
+
+Error DeviceState::note(Error error) {
+  if (error.code == ErrorCode::kDeviceLost) lost = true;
+  return error;
+}
+
+Result<std::vector<DeviceDescription>> list_devices(const DeviceOptions& options) {
+  PREFLIGHT_TRY(const auto found, find_devices(options));
+  std::vector<DeviceDescription> descriptions;
+  descriptions.reserve(found.devices.size());
+  for (const PhysicalDevice& device : found.devices) descriptions.push_back(device.description);
+  return descriptions;
+}
+
+Result<Device> Device::create(const DeviceOptions& options) {
+  PREFLIGHT_TRY(auto found, find_devices(options));
+  PhysicalDevice* chosen = nullptr;
+  for (PhysicalDevice& device : found.devices) {
+    if (device.description.chosen) chosen = &device;
+  }
+  if (chosen == nullptr) return tl::unexpected(nothing_chosen(found.devices, options));
+
+  auto state = std::make_unique<DeviceState>(std::move(found.instance), std::move(*chosen));
+  PREFLIGHT_TRY(state->device, create_device(state->physical));
+  vkGetDeviceQueue(state->device, state->physical.queue_family, 0, &state->queue);
+  if (state->instance.validating()) {
+    state->set_object_name = reinterpret_cast<PFN_vkSetDebugUtilsObjectNameEXT>(
+        vkGetDeviceProcAddr(state->device, "vkSetDebugUtilsObjectNameEXT"));
+  }
+  state->allocator = std::make_unique<Allocator>(*state);
+  PREFLIGHT_TRY(state->pipeline_cache,
+                PipelineCache::create(state->device, state->physical, options.cache_dir));
+  return Device(std::move(state));
+}
+
+Device::Device(std::unique_ptr<DeviceState> state) : state_(std::move(state)) {}
+Device::Device(Device&& other) noexcept = default;
+Device& Device::operator=(Device&& other) noexcept = default;
+Device::~Device() = default;
+
+const DeviceDescription& Device::description() const { return state_->physical.description; }
+VkDevice Device::handle() const { return state_->device; }
+VkQueue Device::queue() const { return state_->queue; }
+std::uint32_t Device::queue_family() const { return state_->physical.queue_family; }
+std::uint64_t Device::allocated_bytes() const { return state_->allocator->allocated_bytes(); }
+std::uint64_t Device::peak_allocated_bytes() const { return state_->allocator->peak_bytes(); }
+
+VkDeviceSize Device::free_bytes() const {
+  return query_free_bytes(state_->physical, allocated_bytes());
+}
+
+std::uint64_t Device::validation_messages() const {
+  const ValidationLog* log = state_->instance.log();
+  return log != nullptr ? log->n_messages.load() : 0;
+}
+
+std::string Device::first_validation_message() const {
+  ValidationLog* log = state_->instance.log();
+  if (log == nullptr) return {};
+  const std::lock_guard lock(log->mutex);
+  return log->first;
+}
+
+bool Device::lost() const { return state_->lost; }
+Result<void> Device::save_pipeline_cache() const { return state_->pipeline_cache->save(); }
+
+std::filesystem::path Device::pipeline_cache_file() const { return state_->pipeline_cache->file(); }
+
+bool Device::pipeline_cache_loaded() const { return state_->pipeline_cache->loaded(); }
+
+}  // namespace preflight::vk

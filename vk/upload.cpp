@@ -1,0 +1,203 @@
+#include "vk/upload.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "vk/barrier.h"
+#include "vk/device_state.h"
+#include "vk/result.h"
+#include "vk/timeline.h"
+
+namespace preflight::vk {
+
+namespace {
+
+constexpr std::chrono::milliseconds kTimeout = std::chrono::seconds(60);
+constexpr std::size_t kSlots = 2;  // one is filled while the other is copied
+
+// The largest piece of at most `limit` bytes that is a multiple of `alignment`; 0: there is none.
+VkDeviceSize piece_bytes(VkDeviceSize limit, VkDeviceSize alignment) {
+  return alignment == 0 ? 0 : limit / alignment * alignment;
+}
+
+}  // namespace
+
+struct UploaderState {
+  UploaderState(DeviceState& device_in, Timeline timeline_in, VkDeviceSize ring_bytes_in)
+      : device(device_in), ring_bytes(ring_bytes_in), timeline(std::move(timeline_in)) {}
+  UploaderState(const UploaderState&) = delete;
+  UploaderState& operator=(const UploaderState&) = delete;
+  ~UploaderState() {
+    if (device.idle()) vkDestroyCommandPool(device.device, pool, nullptr);
+  }
+
+  [[nodiscard]] VkDeviceSize slot_bytes() const { return ring_bytes / kSlots; }
+
+  Result<std::unique_ptr<Allocation>> make_ring(Residency residency, std::string_view label) const {
+    return device.allocator->allocate(ring_bytes, residency, label);
+  }
+
+  // Records and submits one copy with the slot's command buffer, which must be idle.
+  Result<void> submit_copy(std::size_t slot, VkBuffer source, VkBuffer target,
+                           const VkBufferCopy& region) {
+    const VkCommandBuffer commands = buffers[slot];
+    VkCommandBufferBeginInfo begin{};
+    begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+    begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+    PREFLIGHT_TRY_VOID(check(vkBeginCommandBuffer(commands, &begin), "beginning a copy"));
+    record_barrier(commands);
+    vkCmdCopyBuffer(commands, source, target, 1, &region);
+    record_barrier(commands, /*to_host=*/true);
+    PREFLIGHT_TRY_VOID(check(vkEndCommandBuffer(commands), "ending a copy"));
+    PREFLIGHT_TRY(pending[slot], timeline.submit({&commands, 1}));
+    return {};
+  }
+
+  Result<void> wait_slot(std::size_t slot) {
+    if (pending[slot] == 0) return {};
+    const std::uint64_t value = std::exchange(pending[slot], 0);
+    return timeline.wait(value, kTimeout);
+  }
+
+  // A copy under way keeps the ring busy, so an error in between still waits for it. The first
+  // error counts.
+  Result<void> wait_all(Result<void> so_far) {
+    for (std::size_t slot = 0; slot < kSlots; ++slot) {
+      auto waited = wait_slot(slot);
+      if (so_far.has_value()) so_far = std::move(waited);
+    }
+    return so_far;
+  }
+
+  Result<void> write_staged(Buffer& target, VkDeviceSize offset, VkDeviceSize size,
+                            const Uploader::Fill& fill, VkDeviceSize piece) {
+    if (upload == nullptr) {
+      PREFLIGHT_TRY(upload, make_ring(Residency::kUpload, "upload ring"));
+    }
+    std::size_t slot = 0;
+    for (VkDeviceSize done = 0; done < size; slot = (slot + 1) % kSlots) {
+      PREFLIGHT_TRY_VOID(wait_slot(slot));
+      const VkDeviceSize n = std::min(piece, size - done);
+      const VkDeviceSize slot_offset = slot * slot_bytes();
+      PREFLIGHT_TRY_VOID(fill(done, std::span(upload->host + slot_offset, n)));
+      PREFLIGHT_TRY_VOID(
+          submit_copy(slot, upload->buffer, target.handle(), {slot_offset, offset + done, n}));
+      done += n;
+    }
+    return {};
+  }
+
+  Result<void> read_staged(const Buffer& source, VkDeviceSize offset, std::span<std::byte> bytes) {
+    if (readback == nullptr) {
+      PREFLIGHT_TRY(readback, make_ring(Residency::kReadback, "readback ring"));
+    }
+    // Slot k holds the piece that is fetched now, the other one the piece before.
+    std::size_t slot = 0;
+    std::array<std::span<std::byte>, kSlots> wanted{};
+    const auto collect = [&](std::size_t k) -> Result<void> {
+      PREFLIGHT_TRY_VOID(wait_slot(k));
+      if (!wanted[k].empty()) {
+        std::memcpy(wanted[k].data(), readback->host + k * slot_bytes(), wanted[k].size());
+      }
+      wanted[k] = {};
+      return {};
+    };
+    for (std::size_t done = 0; done < bytes.size(); slot = (slot + 1) % kSlots) {
+      PREFLIGHT_TRY_VOID(collect(slot));
+      const std::size_t n = std::min<std::size_t>(slot_bytes(), bytes.size() - done);
+      PREFLIGHT_TRY_VOID(submit_copy(slot, source.handle(), readback->buffer,
+                                     {offset + done, slot * slot_bytes(), n}));
+      wanted[slot] = bytes.subspan(done, n);
+      done += n;
+    }
+    for (std::size_t k = 0; k < kSlots; ++k) PREFLIGHT_TRY_VOID(collect(k));
+    return {};
+  }
+
+  DeviceState& device;
+  VkDeviceSize ring_bytes;
+  Timeline timeline;
+  VkCommandPool pool = VK_NULL_HANDLE;
+  std::array<VkCommandBuffer, kSlots> buffers{};
+  std::array<std::uint64_t, kSlots> pending{};  // timeline value of the slot's copy; 0: idle
+  std::unique_ptr<Allocation> upload;           // made when first needed
+  std::unique_ptr<Allocation> readback;
+};
+
+Result<Uploader> Uploader::create(Device& device, VkDeviceSize ring_bytes) {
+  DeviceState& state = device.state();
+  // Slots begin at multiples of 256, which suits every driver's copies.
+  constexpr VkDeviceSize kUnit = 256 * kSlots;
+  ring_bytes = std::min(ring_bytes, state.physical.description.max_allocation_bytes);
+  ring_bytes = std::max(ring_bytes / kUnit * kUnit, kUnit);
+  PREFLIGHT_TRY(auto timeline, Timeline::create(state));
+  auto uploader = std::make_unique<UploaderState>(state, std::move(timeline), ring_bytes);
+  VkCommandPoolCreateInfo pool{};
+  pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
+  pool.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
+  pool.queueFamilyIndex = state.physical.queue_family;
+  PREFLIGHT_TRY_VOID(check(vkCreateCommandPool(state.device, &pool, nullptr, &uploader->pool),
+                           "creating a command pool"));
+  VkCommandBufferAllocateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
+  info.commandPool = uploader->pool;
+  info.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
+  info.commandBufferCount = kSlots;
+  PREFLIGHT_TRY_VOID(check(vkAllocateCommandBuffers(state.device, &info, uploader->buffers.data()),
+                           "creating command buffers"));
+  return Uploader(std::move(uploader));
+}
+
+Uploader::Uploader(std::unique_ptr<UploaderState> state) : state_(std::move(state)) {}
+Uploader::Uploader(Uploader&& other) noexcept = default;
+Uploader& Uploader::operator=(Uploader&& other) noexcept = default;
+Uploader::~Uploader() = default;
+
+Result<void> Uploader::write(Buffer& target, VkDeviceSize offset, VkDeviceSize size,
+                             const Fill& fill, VkDeviceSize piece_alignment) {
+  if (size == 0) return {};
+  PREFLIGHT_TRY_VOID(check_bounds({&target, offset, size}, "target of a write"));
+  const VkDeviceSize piece = piece_bytes(state_->slot_bytes(), piece_alignment);
+  if (piece == 0) {
+    return fail(ErrorCode::kInternal,
+                fmt::format("write to \"{}\": pieces in steps of {} bytes do not fit into {}",
+                            target.label(), piece_alignment, state_->slot_bytes()));
+  }
+  const std::span<std::byte> host = target.host_view();
+  if (host.empty()) {
+    return state_->wait_all(state_->write_staged(target, offset, size, fill, piece));
+  }
+  for (VkDeviceSize done = 0; done < size; done += piece) {
+    PREFLIGHT_TRY_VOID(fill(done, host.subspan(offset + done, std::min(piece, size - done))));
+  }
+  return {};
+}
+
+Result<void> Uploader::write(Buffer& target, VkDeviceSize offset,
+                             std::span<const std::byte> bytes) {
+  return write(target, offset, bytes.size(),
+               [&](VkDeviceSize from, std::span<std::byte> piece) -> Result<void> {
+                 std::memcpy(piece.data(), bytes.data() + from, piece.size());
+                 return {};
+               });
+}
+
+Result<void> Uploader::read(const Buffer& source, VkDeviceSize offset, std::span<std::byte> bytes) {
+  if (bytes.empty()) return {};
+  PREFLIGHT_TRY_VOID(check_bounds({&source, offset, bytes.size()}, "source of a read"));
+  const std::span<std::byte> host = source.host_view();
+  // Uncached memory is read some hundred times slower than the device copies it.
+  if (host.empty() || !source.host_cached()) {
+    return state_->wait_all(state_->read_staged(source, offset, bytes));
+  }
+  std::memcpy(bytes.data(), host.data() + offset, bytes.size());
+  return {};
+}
+
+}  // namespace preflight::vk
