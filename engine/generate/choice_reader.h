@@ -12,7 +12,7 @@
 namespace preflight::generate {
 
 struct LiteralProbability {
-  std::string json;              ///< canonical JSON text of the literal
+  std::string json{};            ///< canonical JSON text of the literal
   std::size_t schema_index = 0;  ///< its place in `enum`
   double probability = 0;
   /// Some of the probability is half known: it lay on tokens that begin several literals and that
@@ -62,9 +62,8 @@ class ChoiceReader {
 
  private:
   struct Open {
-    ChoiceOutcome outcome;
-    std::size_t begin = 0;  // literals[begin, end) are still possible
-    std::size_t end = 0;
+    ChoiceOutcome outcome{};
+    std::size_t first_literal = 0;  // Choice::first_literal when the choice was first seen
     double weight = 1;
     bool branched = false;
   };

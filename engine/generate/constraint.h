@@ -36,15 +36,15 @@ namespace preflight::generate {
 /// What an answer may cost at most. A schema whose longest answer passes one of the first two is
 /// refused when it is compiled.
 struct ConstraintLimits {
-  std::size_t max_tokens = 4096;         ///< tokens of the longest answer, no stop token counted
-  std::size_t max_chars = 65536;         ///< characters (code points) of its JSON text
+  std::size_t max_tokens = 4096;           ///< tokens of the longest answer, no stop token counted
+  std::size_t max_chars = 65536;           ///< characters (code points) of its JSON text
   std::size_t default_string_chars = 256;  ///< maxLength of a string that gives none
   std::size_t default_array_items = 16;    ///< maxItems of an array that gives none
 };
 
 /// One of the literals at a choice.
 struct ChoiceLiteral {
-  std::string json;           ///< canonical JSON text: `"yes"`, `12`, `null`
+  std::string json;              ///< canonical JSON text: `"yes"`, `12`, `null`
   std::size_t schema_index = 0;  ///< its place in `enum`; for a boolean false is 0 and true is 1
 };
 
@@ -57,10 +57,11 @@ struct ChoiceToken {
 /// A place in the answer where the next thing open is which of several literals follows. Fixed
 /// text may still stand before them (a quote that tokenisation may join with the literal).
 struct Choice {
-  std::string pointer;                  ///< where in the answer, a JSON pointer: `/checks/0/answer`
-  std::size_t schema_literals = 0;      ///< how many literals the schema gives at this place
-  std::vector<ChoiceLiteral> literals;  ///< those still possible, two or more, sorted by bytes
-  std::vector<ChoiceToken> tokens;      ///< exactly the tokens of the mask, ascending ids
+  std::string pointer{};            ///< where in the answer, a JSON pointer: `/checks/0/answer`
+  std::size_t schema_literals = 0;  ///< how many literals the schema gives at this place
+  std::size_t first_literal = 0;    ///< place of literals[0] among all of them, sorted
+  std::vector<ChoiceLiteral> literals{};  ///< those still possible, two or more, sorted by bytes
+  std::vector<ChoiceToken> tokens{};      ///< exactly the tokens of the mask, ascending ids
   /// Literals [stop_begin, stop_end) may end the answer right here (only a number at the root that
   /// is the beginning of another); an empty range elsewhere.
   std::uint32_t stop_begin = 0, stop_end = 0;
@@ -123,6 +124,9 @@ class ConstraintState {
   /// The text so far is a complete answer. True when done(), and inside a number that is the whole
   /// answer, where more digits may still follow.
   bool can_stop() const;
+
+  /// Ids of the vocabulary: the length of a row of logits.
+  std::size_t vocabulary_size() const;
 
  private:
   friend class Schema;
