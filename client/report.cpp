@@ -1,0 +1,192 @@
+#include "client/report.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "client/report_fields.h"
+#include "client/terminal_text.h"
+
+namespace preflight::client {
+namespace {
+
+using nlohmann::json;
+
+// 0 is worst. A word that this build does not know needs a human, too.
+int verdict_rank(std::string_view verdict) {
+  constexpr std::array<std::string_view, 4> kWorstFirst{"fail", "needs_human", "not_checked",
+                                                        "pass"};
+  const auto* found = std::find(kWorstFirst.begin(), kWorstFirst.end(), verdict);
+  return found == kWorstFirst.end() ? 1 : static_cast<int>(found - kWorstFirst.begin());
+}
+
+Colour colour_of(std::string_view verdict) {
+  constexpr std::array<Colour, 4> kColours{Colour::kRed, Colour::kYellow, Colour::kCyan,
+                                           Colour::kGreen};
+  return kColours[static_cast<std::size_t>(verdict_rank(verdict))];
+}
+
+std::vector<const json*> worst_first(const json& rows, const char* verdict_field) {
+  std::vector<const json*> sorted;
+  for (const json& row : rows) sorted.push_back(&row);
+  std::stable_sort(sorted.begin(), sorted.end(), [&](const json* a, const json* b) {
+    const auto key = [&](const json& row) {
+      return std::pair(verdict_rank(text_at(row, verdict_field)),
+                       parse_severity(text_at(row, "severity")));
+    };
+    return key(*a) < key(*b);
+  });
+  return sorted;
+}
+
+// "00:01.2 two bags on us": the first finding with its time, or the row's reason.
+std::string finding_of(const json& row) {
+  const json& findings = list_at(row, "findings");
+  if (findings.empty()) return text_at(row, "reason");
+  const json& first = findings.front();
+  std::string time;
+  for (const json& evidence : list_at(first, "evidence")) {
+    const std::optional<double> t = number_at(evidence, "t0");
+    time = clock_time(t.has_value() ? t : number_at(evidence, "t"));
+    if (!time.empty()) break;
+  }
+  std::string text = text_at(first, "text");
+  if (text.empty()) text = text_at(row, "reason");
+  if (findings.size() > 1) text += fmt::format(" (+{} more)", findings.size() - 1);
+  return fmt::format("{}{}{}", time, time.empty() ? "" : " ", text);
+}
+
+std::string counted(std::size_t n, std::string_view one, std::string_view many) {
+  return fmt::format("{} {}", n, n == 1 ? one : many);
+}
+
+std::string summary_line(const json& report) {
+  std::array<std::size_t, 4> n{};
+  for (const json& row : list_at(report, "rows")) {
+    ++n[static_cast<std::size_t>(verdict_rank(text_at(row, "verdict")))];
+  }
+  return fmt::format("{}: {} failed, {} a human, {} not checked, {} passed",
+                     text_at(report.value("bundle", json::object()), "id"), n[0],
+                     n[1] == 1 ? "1 needs" : fmt::format("{} need", n[1]), n[2], n[3]);
+}
+
+std::string measured_table(const json& facts, bool colours) {
+  std::size_t passed = 0;
+  std::size_t unjudged = 0;
+  std::vector<const json*> shown;
+  for (const json* fact : worst_first(facts, "result")) {
+    const std::string result = text_at(*fact, "result");
+    if (result == "pass") {
+      ++passed;
+    } else if (result == "fail" || result == "needs_human" || result == "warn") {
+      shown.push_back(fact);
+    } else {
+      ++unjudged;
+    }
+  }
+  std::string text;
+  if (!shown.empty()) {
+    TextTable table(
+        {{"Measured", 25}, {"Verdict", 11}, {"Sev", 7}, {"Found", 16}, {"Expected", 17}}, colours);
+    for (const json* fact : shown) {
+      const std::string result = text_at(*fact, "result");
+      const std::string placement = text_at(*fact, "placement");
+      table.add({{text_at(*fact, "fact") + (placement.empty() ? "" : " " + placement)},
+                 {result, colour_of(result)},
+                 {text_at(*fact, "severity")},
+                 {value_text(fact->value("measured", json()))},
+                 {expectation(*fact)}});
+    }
+    text = table.text();
+  }
+  return text +
+         fmt::format("{}, {}, {}\n",
+                     counted(shown.size(), "measured row to look at", "measured rows to look at"),
+                     counted(passed, "passed", "passed"),
+                     counted(unjudged, "shown without a verdict", "shown without a verdict"));
+}
+
+}  // namespace
+
+Severity parse_severity(std::string_view word) {
+  constexpr std::array<std::string_view, 4> kWords{"blocker", "major", "minor", "info"};
+  const auto* found = std::find(kWords.begin(), kWords.end(), word);
+  return static_cast<Severity>(found - kWords.begin());
+}
+
+protocol::Decoded<void> check_report(const json& report) {
+  const auto bad = [](std::string message) {
+    return tl::unexpected(protocol::DecodeError{std::move(message)});
+  };
+  if (text_at(report, "schema") != "preflight.report/1") {
+    return bad("/schema: expected \"preflight.report/1\"");
+  }
+  for (const char* name : {"rows", "facts"}) {
+    if (!report.contains(name) || !report[name].is_array()) {
+      return bad(fmt::format("/{}: expected a list", name));
+    }
+    for (const json& row : report[name]) {
+      if (!row.is_object()) return bad(fmt::format("/{}: expected a list of objects", name));
+    }
+  }
+  return {};
+}
+
+std::string table_of(const json& report, bool colours) {
+  TextTable table({{"Check", 10},
+                   {"Verdict", 11},
+                   {"Sev", 7},
+                   {"Conf", 4},
+                   {"Finding (first, with time)", 26},
+                   {"Human still owns", 17}},
+                  colours);
+  bool first = true;
+  for (const json* row : worst_first(report["rows"], "verdict")) {
+    if (!std::exchange(first, false)) table.add({{""}});
+    const std::string verdict = text_at(*row, "verdict");
+    const std::string placement = text_at(*row, "placement");
+    const auto confidence = number_at(row->value("confidence", json()), "value");
+    table.add({{text_at(*row, "check") + (placement.empty() ? "" : " " + placement)},
+               {verdict, colour_of(verdict)},
+               {text_at(*row, "severity")},
+               {confidence.has_value() ? fmt::format("{:.2f}", *confidence) : "-"},
+               {finding_of(*row)},
+               {text_at(*row, "human_owns")}});
+  }
+  return table.text() + '\n' + measured_table(report["facts"], colours) + '\n' +
+         one_line(summary_line(report)) + '\n';
+}
+
+std::string measured_line(const json& fact) {
+  const std::string placement = text_at(fact, "placement");
+  return one_line(fmt::format("{} {} {}: {}, expected {}", text_at(fact, "result"),
+                              text_at(fact, "fact"), placement,
+                              value_text(fact.value("measured", json())), expectation(fact)));
+}
+
+bool model_took_part(const json& report) {
+  return !text_at(report.value("run", json::object()), "model").empty();
+}
+
+Exit exit_of(const json& report, Severity fail_on) {
+  bool undecided = false;
+  const auto failed = [&](const json& rows, const char* field) {
+    return std::any_of(rows.begin(), rows.end(), [&](const json& row) {
+      const std::string verdict = text_at(row, field);
+      return verdict == "fail" && parse_severity(text_at(row, "severity")) <= fail_on;
+    });
+  };
+  for (const json& row : report["rows"]) {
+    const std::string verdict = text_at(row, "verdict");
+    undecided = undecided || (verdict != "pass" && verdict != "fail");
+  }
+  for (const json& fact : report["facts"]) {
+    undecided = undecided || text_at(fact, "result") == "needs_human";
+  }
+  if (failed(report["rows"], "verdict") || failed(report["facts"], "result")) return Exit::kFail;
+  return undecided ? Exit::kUndecided : Exit::kPass;
+}
+
+}  // namespace preflight::client
