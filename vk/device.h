@@ -33,9 +33,9 @@ enum class DeviceType { kDiscrete, kIntegrated, kVirtual, kOther, kCpu };
 [[nodiscard]] std::string_view name(DeviceType type);  ///< "discrete", "integrated", ...
 
 struct DeviceOptions {
-  std::string name_contains;        ///< only devices whose name has this in it, in any letter case
-  bool validation = false;          ///< also on with PREFLIGHT_VALIDATION=1 in the environment
-  std::filesystem::path cache_dir;  ///< pipeline cache; empty: none on disk. Made if missing
+  std::string name_contains = {};  ///< only devices whose name has this in it, in any letter case
+  bool validation = false;         ///< also on with PREFLIGHT_VALIDATION=1 in the environment
+  std::filesystem::path cache_dir = {};  ///< pipeline cache; empty: none on disk. Made if missing
 };
 
 /// One physical device as a person and the planner want to know it.

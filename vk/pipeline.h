@@ -13,14 +13,15 @@
 namespace preflight::vk {
 
 struct PipelineOptions {
-  std::span<const std::uint32_t> spirv;  ///< entry point "main"; read during create only
-  std::uint32_t n_bindings = 0;          ///< storage buffers 0 .. n-1 of set 0
-  std::uint32_t push_bytes = 0;          ///< size of the push constant block; a multiple of 4
-  std::vector<std::uint32_t> constants;  ///< value of constant_id = index; floats by std::bit_cast
+  std::span<const std::uint32_t> spirv = {};  ///< entry point "main"; read during create only
+  std::uint32_t n_bindings = 0;               ///< storage buffers 0 .. n-1 of set 0
+  std::uint32_t push_bytes = 0;               ///< size of the push constant block; a multiple of 4
+  std::vector<std::uint32_t> constants =
+      {};  ///< value of constant_id = index; floats by std::bit_cast
   /// Ask for this width, with full subgroups (the workgroup's x is a multiple of it); 0: the
   /// driver's choice.
   std::uint32_t required_subgroup_size = 0;
-  std::string label;  ///< appears in errors and validation messages
+  std::string label = {};  ///< appears in errors and validation messages
 };
 
 /// A compute pipeline. All pipelines with the same n_bindings share one set layout. Move-only; the

@@ -29,8 +29,12 @@ VkDeviceSize piece_bytes(VkDeviceSize limit, VkDeviceSize alignment) {
 }  // namespace
 
 struct UploaderState {
-  UploaderState(DeviceState& device_in, Timeline timeline_in, VkDeviceSize ring_bytes_in)
-      : device(device_in), ring_bytes(ring_bytes_in), timeline(std::move(timeline_in)) {}
+  UploaderState(DeviceState& device_in, Timeline timeline_in, VkDeviceSize ring_bytes_in,
+                UploadPath path_in)
+      : device(device_in),
+        ring_bytes(ring_bytes_in),
+        path(path_in),
+        timeline(std::move(timeline_in)) {}
   UploaderState(const UploaderState&) = delete;
   UploaderState& operator=(const UploaderState&) = delete;
   ~UploaderState() {
@@ -122,6 +126,7 @@ struct UploaderState {
 
   DeviceState& device;
   VkDeviceSize ring_bytes;
+  UploadPath path;
   Timeline timeline;
   VkCommandPool pool = VK_NULL_HANDLE;
   std::array<VkCommandBuffer, kSlots> buffers{};
@@ -130,14 +135,14 @@ struct UploaderState {
   std::unique_ptr<Allocation> readback;
 };
 
-Result<Uploader> Uploader::create(Device& device, VkDeviceSize ring_bytes) {
+Result<Uploader> Uploader::create(Device& device, VkDeviceSize ring_bytes, UploadPath path) {
   DeviceState& state = device.state();
   // Slots begin at multiples of 256, which suits every driver's copies.
   constexpr VkDeviceSize kUnit = 256 * kSlots;
   ring_bytes = std::min(ring_bytes, state.physical.description.max_allocation_bytes);
   ring_bytes = std::max(ring_bytes / kUnit * kUnit, kUnit);
   PREFLIGHT_TRY(auto timeline, Timeline::create(state));
-  auto uploader = std::make_unique<UploaderState>(state, std::move(timeline), ring_bytes);
+  auto uploader = std::make_unique<UploaderState>(state, std::move(timeline), ring_bytes, path);
   VkCommandPoolCreateInfo pool{};
   pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
   pool.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
@@ -170,7 +175,7 @@ Result<void> Uploader::write(Buffer& target, VkDeviceSize offset, VkDeviceSize s
                             target.label(), piece_alignment, state_->slot_bytes()));
   }
   const std::span<std::byte> host = target.host_view();
-  if (host.empty()) {
+  if (host.empty() || state_->path == UploadPath::kStaged) {
     return state_->wait_all(state_->write_staged(target, offset, size, fill, piece));
   }
   for (VkDeviceSize done = 0; done < size; done += piece) {
@@ -193,7 +198,7 @@ Result<void> Uploader::read(const Buffer& source, VkDeviceSize offset, std::span
   PREFLIGHT_TRY_VOID(check_bounds({&source, offset, bytes.size()}, "source of a read"));
   const std::span<std::byte> host = source.host_view();
   // Uncached memory is read some hundred times slower than the device copies it.
-  if (host.empty() || !source.host_cached()) {
+  if (host.empty() || !source.host_cached() || state_->path == UploadPath::kStaged) {
     return state_->wait_all(state_->read_staged(source, offset, bytes));
   }
   std::memcpy(bytes.data(), host.data() + offset, bytes.size());

@@ -15,6 +15,11 @@ namespace preflight::vk {
 
 struct UploaderState;
 
+enum class UploadPath {
+  kDirectWhereVisible,  ///< straight into the buffer where the host sees it, else through the ring
+  kStaged,              ///< always through the ring, as on a card
+};
+
 /// Brings bytes to and from Buffers. Where the buffer is host visible the bytes go straight there;
 /// else through a ring of staging memory, the next piece being filled while the last one is copied.
 /// Every call returns when its bytes have arrived. The Device outlives it.
@@ -25,7 +30,8 @@ class Uploader {
   using Fill = std::function<Result<void>(VkDeviceSize offset, std::span<std::byte> piece)>;
 
   /// `ring_bytes` of staging memory, made on the first use that needs it. Errors: kOutOfMemory.
-  [[nodiscard]] static Result<Uploader> create(Device& device, VkDeviceSize ring_bytes = 64u << 20);
+  [[nodiscard]] static Result<Uploader> create(Device& device, VkDeviceSize ring_bytes = 64u << 20,
+                                               UploadPath path = UploadPath::kDirectWhereVisible);
   Uploader(Uploader&& other) noexcept;
   Uploader& operator=(Uploader&& other) noexcept;
   ~Uploader();
