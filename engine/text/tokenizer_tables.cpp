@@ -40,10 +40,12 @@ constexpr std::string_view kAlwaysSpecial[] = {"<pad>",
                                                "<audio|>",
                                                "<|video|>"};
 
-// Some published files have no name at this place, though the model knows the token.
+// Some published files have no name at this place, though the model knows the token. Its neighbour
+// tells that the vocabulary is that one and not another of the same size.
 constexpr std::string_view kVideoToken = "<|video|>";
 constexpr std::size_t kPublishedVocabulary = 262144;
 constexpr std::size_t kPublishedVideoId = 258884;
+constexpr std::size_t kPublishedAudioId = 258881;
 
 std::uint64_t mix(std::uint64_t x) {
   x ^= x >> 32;
@@ -263,7 +265,7 @@ std::optional<SpecialMatcher::Match> SpecialMatcher::next(std::string_view text,
 
 Result<TokenizerTables> build_tables(TokenizerData data) {
   PREFLIGHT_TRY_VOID(check_shape(data));
-  if (data.tokens.size() == kPublishedVocabulary &&
+  if (data.tokens.size() == kPublishedVocabulary && data.tokens[kPublishedAudioId] == "<|audio|>" &&
       std::find(data.tokens.begin(), data.tokens.end(), kVideoToken) == data.tokens.end()) {
     data.tokens[kPublishedVideoId] = kVideoToken;
   }
