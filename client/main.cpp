@@ -1,7 +1,6 @@
 // qa-client: sends bundles to preflightd and prints what comes back.
 #include <csignal>
 #include <cstdlib>
-#include <map>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -45,11 +44,15 @@ void add_bundle_flags(CLI::App& app, BundleFlags& flags) {
   file("--guardrails", flags.guardrails, "text file");
   file("--script", flags.script, "text file");
   file("--captions", flags.captions, "subtitle file of the film");
-  app.add_option("--image", flags.images, "product image; may be repeated")->group(group);
+  app.add_option("--image", flags.images, "product image; may be repeated")
+      ->allow_extra_args(false)
+      ->group(group);
   app.add_option("--landing", flags.landing_pages, "landing page, picture or text; may be repeated")
+      ->allow_extra_args(false)
       ->group(group);
   app.add_option("--placement", flags.placements, "where it will run, such as tiktok.infeed")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->group(group);
   text("--hook", flags.hook, "the opening line");
   text("--offer", flags.offer, "the promise in one sentence");
@@ -63,8 +66,13 @@ void add_bundle_flags(CLI::App& app, BundleFlags& flags) {
   text("--primary-text", flags.primary_text, "copy beside the film");
   text("--headline", flags.headline, "copy");
   text("--description", flags.description, "copy");
-  app.add_option("--tone", flags.tone, "tone words, with commas")->delimiter(',')->group(group);
-  app.add_option("--deny", flags.deny, "what must not be said; may be repeated")->group(group);
+  app.add_option("--tone", flags.tone, "tone words, with commas")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--deny", flags.deny, "what must not be said; may be repeated")
+      ->allow_extra_args(false)
+      ->group(group);
   text("--id", flags.id, "name of this creative [the file's name]");
   text("--title", flags.title, "shown in the report");
   text("--locale", flags.locale, "language, such as en-GB [from LANG]");
@@ -99,12 +107,9 @@ int main(int argc, char** argv) {
   review_app->add_flag("--json", as_json, "print the report instead of the table");
   review_app->add_flag("--csv", as_csv, "print a line per finding instead of the table");
   review_app->add_option("--out", review.out, "write the report to this file as well");
-  const std::map<std::string, Severity> severities{{"blocker", Severity::kBlocker},
-                                                   {"major", Severity::kMajor},
-                                                   {"minor", Severity::kMinor},
-                                                   {"info", Severity::kInfo}};
-  review_app->add_option("--fail-on", review.fail_on, "severity from which a fail counts [major]")
-      ->transform(CLI::CheckedTransformer(severities));
+  std::string fail_on = "major";
+  review_app->add_option("--fail-on", fail_on, "severity from which a fail counts [major]")
+      ->check(CLI::IsMember({"blocker", "major", "minor", "info"}));
   review_app->add_flag("--exit-zero", review.exit_zero, "status 0 whenever there is a report");
   review_app->add_option("--save-bundle", review.save_bundle, "write the bundle to this directory");
   review_app->add_option("--rules", review.rules, "placements.json, to check placement names by");
@@ -152,6 +157,7 @@ int main(int argc, char** argv) {
   if (cancel->parsed()) return ended(run_cancel(api, id, delete_finished));
   if (health->parsed()) return ended(run_health(api, as_json));
   review.form = form;
+  review.fail_on = parse_severity(fail_on);
   const auto given = review_app->get_options([](const CLI::Option* option) {
     return option->get_group() == "A bundle from flags" && option->count() > 0;
   });

@@ -41,25 +41,28 @@ std::vector<const json*> worst_first(const json& rows, const char* verdict_field
   return sorted;
 }
 
-// "00:01.2 two bags on us": the first finding with its time, or the row's reason.
+std::string joined(const std::string& a, const std::string& b) {
+  return a.empty() || b.empty() ? a + b : a + ' ' + b;
+}
+
+// When the first piece of evidence that has a time was seen or heard: "00:01.2".
+std::string time_of(const json& finding) {
+  for (const json& evidence : list_at(finding, "evidence")) {
+    const std::optional<double> t0 = number_at(evidence, "t0");
+    const std::string time = clock_time(t0.has_value() ? t0 : number_at(evidence, "t"));
+    if (!time.empty()) return time;
+  }
+  return {};
+}
+
+// The first finding with its time, or the row's reason.
 std::string finding_of(const json& row) {
   const json& findings = list_at(row, "findings");
   if (findings.empty()) return text_at(row, "reason");
-  const json& first = findings.front();
-  std::string time;
-  for (const json& evidence : list_at(first, "evidence")) {
-    const std::optional<double> t = number_at(evidence, "t0");
-    time = clock_time(t.has_value() ? t : number_at(evidence, "t"));
-    if (!time.empty()) break;
-  }
-  std::string text = text_at(first, "text");
+  std::string text = text_at(findings.front(), "text");
   if (text.empty()) text = text_at(row, "reason");
   if (findings.size() > 1) text += fmt::format(" (+{} more)", findings.size() - 1);
-  return fmt::format("{}{}{}", time, time.empty() ? "" : " ", text);
-}
-
-std::string counted(std::size_t n, std::string_view one, std::string_view many) {
-  return fmt::format("{} {}", n, n == 1 ? one : many);
+  return joined(time_of(findings.front()), text);
 }
 
 std::string summary_line(const json& report) {
@@ -88,24 +91,18 @@ std::string measured_table(const json& facts, bool colours) {
   }
   std::string text;
   if (!shown.empty()) {
-    TextTable table(
-        {{"Measured", 25}, {"Verdict", 11}, {"Sev", 7}, {"Found", 16}, {"Expected", 17}}, colours);
+    TextTable table({{"Measured", 14}, {"Verdict", 11}, {"Sev", 7}, {"Finding", 45}}, colours);
     for (const json* fact : shown) {
       const std::string result = text_at(*fact, "result");
-      const std::string placement = text_at(*fact, "placement");
-      table.add({{text_at(*fact, "fact") + (placement.empty() ? "" : " " + placement)},
+      table.add({{joined(text_at(*fact, "asset"), text_at(*fact, "placement"))},
                  {result, colour_of(result)},
                  {text_at(*fact, "severity")},
-                 {value_text(fact->value("measured", json()))},
-                 {expectation(*fact)}});
+                 {joined(time_of(*fact), text_at(*fact, "text"))}});
     }
     text = table.text();
   }
-  return text +
-         fmt::format("{}, {}, {}\n",
-                     counted(shown.size(), "measured row to look at", "measured rows to look at"),
-                     counted(passed, "passed", "passed"),
-                     counted(unjudged, "shown without a verdict", "shown without a verdict"));
+  return text + fmt::format("measured rows: {} to look at, {} passed, {} without a verdict\n",
+                            shown.size(), passed, unjudged);
 }
 
 }  // namespace
@@ -146,9 +143,8 @@ std::string table_of(const json& report, bool colours) {
   for (const json* row : worst_first(report["rows"], "verdict")) {
     if (!std::exchange(first, false)) table.add({{""}});
     const std::string verdict = text_at(*row, "verdict");
-    const std::string placement = text_at(*row, "placement");
     const auto confidence = number_at(row->value("confidence", json()), "value");
-    table.add({{text_at(*row, "check") + (placement.empty() ? "" : " " + placement)},
+    table.add({{joined(text_at(*row, "check"), text_at(*row, "placement"))},
                {verdict, colour_of(verdict)},
                {text_at(*row, "severity")},
                {confidence.has_value() ? fmt::format("{:.2f}", *confidence) : "-"},
@@ -160,10 +156,9 @@ std::string table_of(const json& report, bool colours) {
 }
 
 std::string measured_line(const json& fact) {
-  const std::string placement = text_at(fact, "placement");
-  return one_line(fmt::format("{} {} {}: {}, expected {}", text_at(fact, "result"),
-                              text_at(fact, "fact"), placement,
-                              value_text(fact.value("measured", json())), expectation(fact)));
+  return one_line(fmt::format("{}: {} {}", text_at(fact, "result"),
+                              joined(time_of(fact), text_at(fact, "text")),
+                              joined(text_at(fact, "asset"), text_at(fact, "placement"))));
 }
 
 bool model_took_part(const json& report) {

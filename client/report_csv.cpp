@@ -4,6 +4,7 @@
 
 #include "client/report.h"
 #include "client/report_fields.h"
+#include "client/terminal_text.h"
 
 namespace preflight::client {
 namespace {
@@ -11,11 +12,12 @@ namespace {
 using nlohmann::json;
 
 std::string csv_cell(std::string text) {
+  text = one_line(text);
   // Spreadsheets run what begins like a formula, also inside quotes.
-  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos) {
+  if (!text.empty() && std::string_view("=+-@").find(text.front()) != std::string_view::npos) {
     text.insert(text.begin(), '\'');
   }
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  if (text.find_first_of(",\"") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
   return quoted + '"';
@@ -63,12 +65,13 @@ std::string csv_of(const json& report) {
     }
   }
   for (const json& fact : report["facts"]) {
+    const json& evidence = list_at(fact, "evidence");
+    const json span = evidence.empty() ? json::object() : evidence.front();
     csv += csv_line({bundle, "measured", text_at(fact, "placement"), text_at(fact, "result"),
-                     text_at(fact, "severity"), "", text_at(fact, "id"), "", "",
-                     text_at(fact, "asset"), "",
-                     fmt::format("{}: {}, expected {}", text_at(fact, "fact"),
-                                 value_text(fact.value("measured", json())), expectation(fact)),
-                     "", "", ""});
+                     text_at(fact, "severity"), "", text_at(fact, "id"),
+                     number_text(number_at(span, "t0")), number_text(number_at(span, "t1")),
+                     text_at(fact, "asset"), text_at(span, "quote"), text_at(fact, "text"), "", "",
+                     ""});
   }
   return csv;
 }

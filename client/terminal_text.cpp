@@ -99,6 +99,19 @@ std::size_t display_width(std::string_view text) {
   return width;
 }
 
+namespace {
+
+// Where the code point that begins at `at` ends.
+std::size_t next(std::string_view text, std::size_t at) {
+  return at + std::max<std::size_t>(decode(text.substr(at)).bytes, 1);
+}
+
+std::size_t used_with(std::string_view line, std::string_view word) {
+  return display_width(line) + display_width(word);
+}
+
+}  // namespace
+
 std::vector<std::string> wrap(std::string_view text, std::size_t width) {
   std::vector<std::string> lines;
   std::string line;
@@ -113,13 +126,20 @@ std::vector<std::string> wrap(std::string_view text, std::size_t width) {
     const std::size_t used = display_width(line);
     if (used > 0 && used + 1 + display_width(word) > width) flush();
     if (!line.empty()) line += ' ';
-    while (!word.empty()) {  // a word longer than a line is cut
-      const CodePoint point = decode(word);
-      const std::string_view bytes = word.substr(0, std::max<std::size_t>(point.bytes, 1));
-      if (display_width(line) + display_width(bytes) > width) flush();
-      line += bytes;
-      word.remove_prefix(bytes.size());
+    // A word longer than a line is cut, best at its own joints.
+    while (used_with(line, word) > width) {
+      std::size_t fits = 0;
+      std::size_t joint = 0;
+      while (used_with(line, word.substr(0, next(word, fits))) <= width) {
+        fits = next(word, fits);
+        if (std::string_view("./_-").find(word[fits - 1]) != std::string_view::npos) joint = fits;
+      }
+      const std::size_t cut = joint > 0 ? joint : std::max(fits, next(word, 0));
+      line += word.substr(0, cut);
+      word.remove_prefix(cut);
+      flush();
     }
+    line += word;
   }
   flush();
   if (lines.empty()) lines.emplace_back();
