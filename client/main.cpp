@@ -1,6 +1,8 @@
 // qa-client: sends bundles to preflightd and prints what comes back.
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -79,9 +81,7 @@ void add_bundle_flags(CLI::App& app, BundleFlags& flags) {
   text("--class", flags.product_class, "product class [general]");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   catch_signals();
   CLI::App app("Reviews advertising creative with preflightd.");
   app.set_version_flag("--version", "qa-client " PREFLIGHT_VERSION);
@@ -163,4 +163,15 @@ int main(int argc, char** argv) {
   });
   review.has_flags = !given.empty();
   return ended(run_review(review, options));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& thrown) {  // out of memory, a broken file system
+    std::fprintf(stderr, "qa-client: %s\n", thrown.what());
+    return static_cast<int>(Exit::kInternal);
+  }
 }
