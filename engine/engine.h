@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/generate/choice_reader.h"
 #include "engine/generate/constraint.h"
+#include "engine/generate/vocabulary.h"
 #include "engine/model/model_config.h"
 #include "engine/text/tokenizer.h"
 #include "vk/device.h"
@@ -66,22 +68,19 @@ enum class SequenceId : std::uint32_t {};
 
 struct GenerateRow {
   SequenceId sequence{};
-  /// The answer's constraint at its start; empty: free text until a stop token.
+  /// The answer's constraint at its start; empty: free text until a stop token. A constrained answer
+  /// ends by its schema, which was compiled for a number of tokens.
   std::optional<generate::ConstraintState> constraint;
-  std::uint32_t max_tokens = 256;
+  std::uint32_t max_tokens = 256;  ///< of free text
 };
 
-/// A choice between literals that the answer passed through.
+/// What the model thought of a choice between literals that its answer passed through.
 struct ChoiceReading {
-  std::size_t text_offset_bytes = 0;  ///< where in Generation::text the literal begins
-  std::vector<std::string> literals;
-  std::vector<double> probabilities;  ///< of each literal, softmax over the whole vocabulary
-  double outside = 0;                 ///< mass of everything the schema forbids here
-  double margin = 0;                  ///< gap of the two best logits at the choice
-  std::size_t taken = 0;
+  generate::ChoiceOutcome outcome;
+  double margin = 0;  ///< gap of the two best allowed logits where the choice was first open
 };
 
-enum class FinishReason { kStop, kLength, kSchema, kCancelled };
+enum class FinishReason { kStop, kLength, kSchema };
 
 struct Generation {
   std::vector<std::int32_t> ids;  ///< with the stop token, where one ended it
@@ -114,62 +113,69 @@ using Progress = std::function<void(std::uint64_t done_tokens, std::uint64_t tot
 class Engine {
  public:
   /// Reads the files, computes the memory needed and refuses with both figures if it does not fit,
-  /// lays the weights out on the device and checks the device against the CPU twins.
+  /// lays the weights out on the device, and checks there that the device computes what the CPU
+  /// twins do.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> load(const EngineOptions& options);
 
-  virtual ~Engine() = default;
+  ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  [[nodiscard]] virtual const model::ModelConfig& config() const = 0;
-  [[nodiscard]] virtual const model::SpecialTokens& special_tokens() const = 0;
-  [[nodiscard]] virtual const text::Tokenizer& tokenizer() const = 0;
-  [[nodiscard]] virtual const vk::DeviceDescription& device() const = 0;
-  [[nodiscard]] virtual vk::Tier tier() const = 0;
-  [[nodiscard]] virtual KvFormat kv_format() const = 0;
-  [[nodiscard]] virtual const MemoryPlan& memory_plan() const = 0;
-  [[nodiscard]] virtual std::uint64_t peak_device_bytes() const = 0;
-  [[nodiscard]] virtual std::string model_digest() const = 0;
-  [[nodiscard]] virtual const Meter& meter() const = 0;
+  [[nodiscard]] const model::ModelConfig& config() const;
+  [[nodiscard]] const model::SpecialTokens& special_tokens() const;
+  [[nodiscard]] const text::Tokenizer& tokenizer() const;
+  /// The tokenizer's tokens as constraints need them; for generate::Schema::compile.
+  [[nodiscard]] const std::shared_ptr<const generate::Vocabulary>& vocabulary() const;
+  [[nodiscard]] const vk::DeviceDescription& device() const;
+  [[nodiscard]] vk::Tier tier() const;
+  [[nodiscard]] KvFormat kv_format() const;
+  /// Longest sequence, and the positions of all open sequences together.
+  [[nodiscard]] std::uint32_t context_tokens() const;
+  [[nodiscard]] const MemoryPlan& memory_plan() const;
+  [[nodiscard]] std::uint64_t peak_device_bytes() const;
+  [[nodiscard]] std::string model_digest() const;
+  [[nodiscard]] const Meter& meter() const;
 
   /// patches f32 [columns*rows, 6912] -> soft tokens in the same raster order.
-  [[nodiscard]] virtual Result<SoftTokens> embed_image(const media::ImagePatches& image) = 0;
+  [[nodiscard]] Result<SoftTokens> embed_image(const media::ImagePatches& image);
   /// samples at 16 kHz, mono; the last frame of 640 is padded with zeros.
-  [[nodiscard]] virtual Result<SoftTokens> embed_audio(std::span<const float> samples) = 0;
+  [[nodiscard]] Result<SoftTokens> embed_audio(std::span<const float> samples);
 
-  [[nodiscard]] virtual Result<SequenceId> open() = 0;
+  [[nodiscard]] Result<SequenceId> open();
   /// A sequence with the same content; complete pages are shared, the last one is copied when written.
-  [[nodiscard]] virtual Result<SequenceId> fork(SequenceId sequence) = 0;
-  virtual void close(SequenceId sequence) = 0;
-  [[nodiscard]] virtual std::uint32_t length(SequenceId sequence) const = 0;
+  [[nodiscard]] Result<SequenceId> fork(SequenceId sequence);
+  void close(SequenceId sequence);
+  [[nodiscard]] std::uint32_t length(SequenceId sequence) const;
 
   /// Appends inputs. The last one stays pending: its row is computed by the next call that needs it,
   /// so generation starts without reading anything twice. A vision block must lie whole in one call.
-  [[nodiscard]] virtual Result<void> prefill(SequenceId sequence, std::span<const Input> inputs,
+  [[nodiscard]] Result<void> prefill(SequenceId sequence, std::span<const Input> inputs,
                                              const Progress& progress = {},
-                                             const Cancelled& cancelled = {}) = 0;
+                                             const Cancelled& cancelled = {});
   /// Appends inputs to every sequence, several sequences in one step. sequences.size() ==
   /// inputs.size().
-  [[nodiscard]] virtual Result<void> prefill_many(std::span<const SequenceId> sequences,
+  [[nodiscard]] Result<void> prefill_many(std::span<const SequenceId> sequences,
                                                   std::span<const std::vector<Input>> inputs,
-                                                  const Cancelled& cancelled = {}) = 0;
+                                                  const Cancelled& cancelled = {});
   /// Appends inputs and hands over the capped logits f32 [vocab_size] of the wanted indices into
   /// `inputs` (ascending), before suppression. Nothing stays pending.
-  [[nodiscard]] virtual Result<void> logits(
+  [[nodiscard]] Result<void> logits(
       SequenceId sequence, std::span<const Input> inputs, std::span<const std::uint32_t> wanted,
-      const std::function<void(std::uint32_t index, std::span<const float>)>& take) = 0;
+      const std::function<void(std::uint32_t index, std::span<const float>)>& take);
 
   /// Greedy continuation of all rows, decoded together. The rows' results are independent of their
   /// company. `on_token(row, id)` is called as tokens come.
-  [[nodiscard]] virtual Result<std::vector<Generation>> generate(
+  [[nodiscard]] Result<std::vector<Generation>> generate(
       std::span<const GenerateRow> rows, const Cancelled& cancelled = {},
-      const std::function<void(std::size_t row, std::int32_t id)>& on_token = {}) = 0;
+      const std::function<void(std::size_t row, std::int32_t id)>& on_token = {});
 
   /// Called at least every half second while the device works (a service's heartbeat).
-  virtual void set_heartbeat(std::function<void()> heartbeat) = 0;
+  void set_heartbeat(std::function<void()> heartbeat);
 
- protected:
-  Engine() = default;
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace preflight::engine

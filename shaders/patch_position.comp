@@ -46,8 +46,8 @@ vec2 moments(const uint x_row, const uint n) {
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   const uint n = p.row_size / 4;
-  const uint patch_ix = gl_WorkGroupID.x;
-  const uint x_row = patch_ix * (p.x_stride / 4);
+  const uint patch_ix = p.first_patch + gl_WorkGroupID.x;
+  const uint x_row = gl_WorkGroupID.x * (p.x_stride / 4);
   const uint at_x = (patch_ix % p.columns) * (p.table_stride / 4);
   const uint at_y = (p.table_y_offset + (patch_ix / p.columns) * p.table_stride) / 4;
 
@@ -65,5 +65,5 @@ void main() {
   const float scale = 1.0 / sqrt(workgroup_sum(squares) / float(p.row_size) + p.rms_epsilon);
 
   for (uint i = lane; i < n; i += kWorkgroup)
-    y[patch_ix * p.y_stride_vec4 + i] = to_activation(x[x_row + i] * scale);
+    y[gl_WorkGroupID.x * p.y_stride_vec4 + i] = to_activation(x[x_row + i] * scale);
 }

@@ -18,7 +18,7 @@ const uint kAttentionInputBindQkv = 0, kAttentionInputBindQNorm = 1, kAttentionI
            kAttentionInputBindPageTable = 5, kAttentionInputBindKeys = 6,
            kAttentionInputBindValues = 7, kAttentionInputBindQ = 8, kAttentionInputBindings = 9;
 
-struct AttentionInputParams {  // push constants, 36 bytes
+struct AttentionInputParams {  // push constants
   uint n_heads;
   uint n_kv_heads;      // the grid is (rows, n_heads + 2 * n_kv_heads, 1): queries, keys, values
   uint qkv_stride;      // values in a row of qkv
@@ -26,24 +26,20 @@ struct AttentionInputParams {  // push constants, 36 bytes
   uint v_offset;        // where the raw values begin; equals k_offset where the value is the key
   uint full;            // 1: take RowInfo.full_pages
   float epsilon;
-  uint unused_0;
-  uint unused_1;
 };
-PARAMS_SIZE(AttentionInputParams, 36)
+PARAMS_SIZE(AttentionInputParams, 28)
 
 const uint kAttentionBindQ = 0, kAttentionBindRowInfo = 1, kAttentionBindPageTable = 2,
            kAttentionBindKeys = 3, kAttentionBindValues = 4, kAttentionBindO = 5,
            kAttentionBindings = 6;
 
-struct AttentionParams {  // push constants, 24 bytes; the grid is (rows, n_heads, 1)
+struct AttentionParams {  // push constants; the grid is (rows, n_heads, 1)
   uint n_heads;
   uint n_kv_heads;
   uint o_stride_vec4;     // distance of rows of o, in groups of 4 values
   uint window;            // keys a sliding layer shows; 0 on full layers
-  uint unused_0;
-  uint unused_1;
 };
-PARAMS_SIZE(AttentionParams, 24)
+PARAMS_SIZE(AttentionParams, 16)
 
 #include "shaders/params/end.h"
 

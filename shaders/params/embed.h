@@ -8,7 +8,7 @@ const uint kEmbedBindQuants = 0, kEmbedBindScales = 1, kEmbedBindHigh = 2, kEmbe
            kEmbedBindSoft = 4, kEmbedBindH = 5, kEmbedBindings = 6;
 const uint kEmbedSpecLanes = 0;
 
-struct EmbedParams {  // push constants, 24 bytes
+struct EmbedParams {  // push constants
   uint n_blocks;      // blocks of 32 in a row of the table
   uint model_dim;
   uint h_stride;      // distance of residual rows, in values

@@ -14,7 +14,7 @@ const uint kEpilogueNone = 0, kEpilogueSoftCap = 1, kEpilogueBias = 2;
 const uint kMatmulRowsPerLane = 4;   // output rows that one lane of matmul.comp accumulates
 const uint kGateUpRowsPerLane = 2;   // the same of gate_up.comp, of each matrix
 
-struct MatmulParams {    // push constants, 36 bytes
+struct MatmulParams {    // push constants
   uint n_columns;        // activation rows; the grid is (groups of output rows, groups of columns)
   uint n_blocks;         // blocks of 32 along a weight row
   uint n_rows;           // output rows of this part
@@ -23,9 +23,8 @@ struct MatmulParams {    // push constants, 36 bytes
   uint y_offset;         // where this part's first output stands in its row
   uint gather;           // 1: column c reads activation row rows[c]
   float soft_cap;        // of kEpilogueSoftCap
-  uint unused_0;
 };
-PARAMS_SIZE(MatmulParams, 36)
+PARAMS_SIZE(MatmulParams, 32)
 
 #include "shaders/params/end.h"
 

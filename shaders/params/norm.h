@@ -7,7 +7,7 @@ const uint kNormSpecWorkgroup = 0, kNormSpecWeighted = 1;  // the second: rms_no
 
 const uint kRmsNormBindX = 0, kRmsNormBindWeight = 1, kRmsNormBindY = 2, kRmsNormBindings = 3;
 
-struct RmsNormParams {    // push constants, 16 bytes; the grid is (rows, 1, 1)
+struct RmsNormParams {    // push constants; the grid is (rows, 1, 1)
   uint row_size;          // a multiple of 4
   uint x_stride;          // distance of rows of x, in values
   uint y_stride_vec4;     // distance of rows of y, in groups of 4 values
@@ -18,7 +18,7 @@ PARAMS_SIZE(RmsNormParams, 16)
 const uint kNormResidualBindX = 0, kNormResidualBindPostWeight = 1, kNormResidualBindH = 2,
            kNormResidualBindNextWeight = 3, kNormResidualBindY = 4, kNormResidualBindings = 5;
 
-struct NormResidualParams {  // push constants, 24 bytes; the grid is (rows, 1, 1)
+struct NormResidualParams {  // push constants; the grid is (rows, 1, 1)
   uint row_size;
   uint x_stride;
   uint h_stride;
@@ -31,7 +31,7 @@ PARAMS_SIZE(NormResidualParams, 24)
 const uint kPatchNormBindX = 0, kPatchNormBindWeight = 1, kPatchNormBindBias = 2,
            kPatchNormBindY = 3, kPatchNormBindings = 4;
 
-struct PatchNormParams {  // push constants, 16 bytes; the grid is (patches, 1, 1)
+struct PatchNormParams {  // push constants; the grid is (patches, 1, 1)
   uint row_size;
   uint x_stride;
   uint y_stride_vec4;
@@ -43,7 +43,7 @@ const uint kPatchPositionBindX = 0, kPatchPositionBindWeight2 = 1, kPatchPositio
            kPatchPositionBindTable = 3, kPatchPositionBindWeight3 = 4, kPatchPositionBindBias3 = 5,
            kPatchPositionBindY = 6, kPatchPositionBindings = 7;
 
-struct PatchPositionParams {  // push constants, 36 bytes; the grid is (patches, 1, 1)
+struct PatchPositionParams {  // push constants; the grid is (patches, 1, 1)
   uint row_size;
   uint x_stride;
   uint y_stride_vec4;
@@ -52,7 +52,7 @@ struct PatchPositionParams {  // push constants, 36 bytes; the grid is (patches,
   uint table_y_offset;        // where position 0 of the y axis stands
   float epsilon;              // of both layer norms
   float rms_epsilon;
-  uint unused_0;
+  uint first_patch;             // of this dispatch in the picture
 };
 PARAMS_SIZE(PatchPositionParams, 36)
 

@@ -8,17 +8,15 @@ const uint kPageTokens = 64;           // positions in a KV page; also the key t
 const uint kNoSoftRow = 0xffffffffu;   // RowInfo.soft_row of a plain token
 const uint kWeightBlock = 32;          // weights along a row that one load_block() serves
 
-struct RowInfo {         // 32 bytes
+struct RowInfo {
   uint position;         // of the row in its sequence
   uint last_visible;     // last key a sliding layer shows it: its vision block's end, else position
   uint sliding_pages;    // where the sequence's table of sliding pages begins in the page tables
   uint full_pages;       // the same for full layers
   int token;             // id to embed
   uint soft_row;         // row of the soft-token buffer, or kNoSoftRow
-  uint unused_0;
-  uint unused_1;
 };
-PARAMS_SIZE(RowInfo, 32)
+PARAMS_SIZE(RowInfo, 24)
 
 #include "shaders/params/end.h"
 

@@ -1,0 +1,375 @@
+#include "engine/forward/decoder.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "shaders/params/attention.h"
+#include "shaders/params/embed.h"
+#include "shaders/params/norm.h"
+
+namespace preflight::forward {
+namespace {
+
+using model::LayerKind;
+
+template <class T>
+std::span<T> host(const vk::Buffer& buffer) {
+  const auto bytes = buffer.host_view();
+  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
+
+/// Cosine and sine of position * inv_freq for the first n_rotated pairs. The angle is a float32
+/// product, as in the reference; its functions are exact to float32, which a GPU's are not.
+void write_rope(std::span<float> out, std::uint32_t position, std::span<const float> inv_freq) {
+  for (std::size_t i = 0; i < inv_freq.size(); i++) {
+    const double angle = static_cast<float>(position) * inv_freq[i];
+    out[2 * i] = static_cast<float>(std::cos(angle));
+    out[2 * i + 1] = static_cast<float>(std::sin(angle));
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitter& submitter,
+                                                 Kernels& kernels,
+                                                 const model::ModelConfig& config,
+                                                 const ModelWeights& weights, Arena& arena,
+                                                 const ArenaPlan& plan) {
+  std::unique_ptr<Decoder> decoder(new Decoder(device, submitter, kernels, config, arena, plan));
+  const Tuning& tuning = decoder->tuning_;
+  const std::uint32_t dim = padded(config.model_dim);
+
+  const WeightShape& table = weights.embedding.shape;
+  PREFLIGHT_TRY(const vk::Pipeline* embed,
+                kernels.pipeline("embed_" + std::string(shader_name(table.type)),
+                                 params::kEmbedBindings, sizeof(params::EmbedParams),
+                                 {table.lanes}));
+  for (const WeightPart& part : weights.embedding.parts) {
+    const std::array<vk::Slice, params::kEmbedBindings> slices = {
+        part.quants,           part.scales, part.high, vk::whole(arena.row_infos),
+        vk::whole(arena.soft), vk::whole(arena.residual)};
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*embed, slices));
+    decoder->embed_.push_back(
+        RowOp::of(embed, bindings,
+                  params::EmbedParams{.n_blocks = table.n_blocks,
+                                      .model_dim = config.model_dim,
+                                      .h_stride = dim,
+                                      .first_token = part.first_row,
+                                      .n_tokens = part.n_rows,
+                                      .scale = config.embedding_scale}));
+  }
+
+  PREFLIGHT_TRY(const vk::Pipeline* rms_norm,
+                kernels.pipeline("rms_norm" + kernels.act_suffix(), params::kRmsNormBindings,
+                                 sizeof(params::RmsNormParams), {tuning.norm_lanes, 1}));
+  const std::array<vk::Slice, params::kRmsNormBindings> first_norm = {
+      vk::whole(arena.residual), vk::whole(weights.layers.front().attn_norm),
+      vk::whole(arena.normed)};
+  PREFLIGHT_TRY(const vk::BindingSet* first_bindings, kernels.bind(*rms_norm, first_norm));
+  decoder->first_norm_ = RowOp::of(rms_norm, first_bindings,
+                                   params::RmsNormParams{.row_size = config.model_dim,
+                                                         .x_stride = dim,
+                                                         .y_stride_vec4 = dim / 4,
+                                                         .epsilon = config.rms_norm_eps});
+
+  for (std::uint32_t ix = 0; ix < config.n_layers; ix++) {
+    PREFLIGHT_TRY(LayerOps layer, decoder->make_layer(kernels, weights, ix));
+    decoder->layers_.push_back(std::move(layer));
+  }
+
+  const vk::Slice head_rows = vk::whole(arena.head_rows);
+  PREFLIGHT_TRY(decoder->head_product_,
+                make_product(kernels, weights.head ? *weights.head : weights.embedding,
+                             {.x = vk::whole(arena.normed),
+                              .y = vk::whole(arena.logits),
+                              .x_stride = dim,
+                              .y_stride = config.vocab_size,
+                              .gather_rows = &head_rows,
+                              .soft_cap = config.logit_softcap.value_or(0.0f)}));
+
+  const params::ArgmaxParams argmax{.vocab_size = config.vocab_size,
+                                    .logits_stride = config.vocab_size,
+                                    .mask_stride = decoder->mask_words()};
+  const std::array<vk::Slice, params::kArgmaxBindings> argmax_slices = {
+      vk::whole(arena.logits), vk::whole(arena.masks), vk::whole(arena.partial),
+      vk::whole(arena.best)};
+  for (const std::uint32_t merge : {0u, 1u}) {
+    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
+                  kernels.pipeline("argmax", params::kArgmaxBindings, sizeof(params::ArgmaxParams),
+                                   {tuning.argmax_lanes, merge}));
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, argmax_slices));
+    (merge == 0 ? decoder->argmax_slices_ : decoder->argmax_merge_) =
+        RowOp::of(pipeline, bindings, argmax, merge == 0 ? params::kArgmaxSlices : 1);
+  }
+  return decoder;
+}
+
+Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weights,
+                                     std::uint32_t ix) {
+  const LayerWeights& w = weights.layers[ix];
+  const bool full = config_.layer_kinds[ix] == LayerKind::kFull;
+  const AttentionLayout& layout = full ? plan_.full : plan_.sliding;
+  const LayerPages& pages = arena_.pages[ix];
+  const std::uint32_t dim = padded(config_.model_dim);
+  const std::uint32_t attended_stride = padded(config_.n_heads * layout.head_dim);
+  LayerOps ops;
+
+  const auto project = [&](const WeightMatrix& matrix, std::uint32_t offset) -> Result<void> {
+    PREFLIGHT_TRY(ProductOp op, make_product(kernels, matrix, {.x = vk::whole(arena_.normed),
+                                                               .y = vk::whole(arena_.qkv),
+                                                               .x_stride = dim,
+                                                               .y_stride = layout.qkv_values,
+                                                               .y_offset = offset}));
+    ops.projections.push_back(std::move(op));
+    return {};
+  };
+  PREFLIGHT_TRY_VOID(project(w.q, 0));
+  PREFLIGHT_TRY_VOID(project(w.k, layout.k_offset));
+  if (w.v) PREFLIGHT_TRY_VOID(project(*w.v, layout.v_offset));
+
+  const std::vector<std::uint32_t> shape = {tuning_.attention_lanes, layout.head_dim,
+                                            layout.key_dim, layout.folded ? 1u : 0u,
+                                            layout.n_rotated};
+  PREFLIGHT_TRY(const vk::Pipeline* input,
+                kernels.pipeline("attention_input" + kernels.kv_suffix(),
+                                 params::kAttentionInputBindings,
+                                 sizeof(params::AttentionInputParams), shape));
+  const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
+      vk::whole(arena_.qkv),
+      vk::whole(w.q_norm),
+      vk::whole(w.k_norm),
+      vk::whole(arena_.row_infos),
+      vk::whole(full ? arena_.full_rope : arena_.sliding_rope),
+      vk::whole(arena_.page_tables),
+      vk::whole(pages.keys),
+      vk::whole(pages.values),
+      vk::whole(arena_.q)};
+  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, kernels.bind(*input, input_slices));
+  ops.attention_input = RowOp::of(input, input_bindings,
+                                  params::AttentionInputParams{.n_heads = config_.n_heads,
+                                                               .n_kv_heads = layout.n_kv_heads,
+                                                               .qkv_stride = layout.qkv_values,
+                                                               .k_offset = layout.k_offset,
+                                                               .v_offset = layout.v_offset,
+                                                               .full = full ? 1u : 0u,
+                                                               .epsilon = config_.rms_norm_eps},
+                                  config_.n_heads + 2 * layout.n_kv_heads);
+
+  PREFLIGHT_TRY(const vk::Pipeline* attention,
+                kernels.pipeline("attention" + kernels.kv_suffix() + kernels.act_suffix(),
+                                 params::kAttentionBindings, sizeof(params::AttentionParams),
+                                 {shape.begin(), shape.begin() + 4}));
+  const std::array<vk::Slice, params::kAttentionBindings> attention_slices = {
+      vk::whole(arena_.q), vk::whole(arena_.row_infos), vk::whole(arena_.page_tables),
+      vk::whole(pages.keys), vk::whole(pages.values), vk::whole(arena_.attended)};
+  PREFLIGHT_TRY(const vk::BindingSet* attention_bindings, kernels.bind(*attention, attention_slices));
+  ops.attention = RowOp::of(attention, attention_bindings,
+                            params::AttentionParams{.n_heads = config_.n_heads,
+                                                    .n_kv_heads = layout.n_kv_heads,
+                                                    .o_stride_vec4 = attended_stride / 4,
+                                                    .window = full ? 0 : config_.sliding_window},
+                            config_.n_heads);
+
+  PREFLIGHT_TRY(ops.output, make_product(kernels, w.o, {.x = vk::whole(arena_.attended),
+                                                        .y = vk::whole(arena_.branch),
+                                                        .x_stride = attended_stride,
+                                                        .y_stride = dim}));
+  PREFLIGHT_TRY(ops.gate_up,
+                make_gate_up(kernels, w.gate, w.up, vk::whole(arena_.normed), dim,
+                             vk::whole(arena_.gated), padded(config_.ffn_dim)));
+  PREFLIGHT_TRY(ops.down, make_product(kernels, w.down, {.x = vk::whole(arena_.gated),
+                                                         .y = vk::whole(arena_.branch),
+                                                         .x_stride = padded(config_.ffn_dim),
+                                                         .y_stride = dim}));
+
+  PREFLIGHT_TRY(const vk::Pipeline* norm,
+                kernels.pipeline("norm_residual" + kernels.act_suffix(),
+                                 params::kNormResidualBindings, sizeof(params::NormResidualParams),
+                                 {tuning_.norm_lanes}));
+  const auto norm_residual = [&](const vk::Buffer& post, const vk::Buffer& next,
+                                 float scalar) -> Result<RowOp> {
+    const std::array<vk::Slice, params::kNormResidualBindings> slices = {
+        vk::whole(arena_.branch), vk::whole(post), vk::whole(arena_.residual), vk::whole(next),
+        vk::whole(arena_.normed)};
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*norm, slices));
+    return RowOp::of(norm, bindings,
+                     params::NormResidualParams{.row_size = config_.model_dim,
+                                                .x_stride = dim,
+                                                .h_stride = dim,
+                                                .y_stride_vec4 = dim / 4,
+                                                .epsilon = config_.rms_norm_eps,
+                                                .layer_scalar = scalar});
+  };
+  const bool last = ix + 1 == config_.n_layers;
+  PREFLIGHT_TRY(ops.after_attention, norm_residual(w.post_attention_norm, w.ffn_norm, 1.0f));
+  PREFLIGHT_TRY(ops.after_ffn,
+                norm_residual(w.post_ffn_norm,
+                              last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
+                              w.layer_scalar));
+  return ops;
+}
+
+void Decoder::record_layer(vk::CommandList& list, const LayerOps& layer,
+                           std::uint32_t n_rows) const {
+  for (const ProductOp& projection : layer.projections) projection.record(list, n_rows);
+  list.barrier();
+  layer.attention_input.record(list, n_rows);  // K and V of all rows stand before any is read
+  list.barrier();
+  layer.attention.record(list, n_rows);
+  list.barrier();
+  layer.output.record(list, n_rows);
+  list.barrier();
+  layer.after_attention.record(list, n_rows);
+  list.barrier();
+  layer.gate_up.record(list, n_rows);
+  list.barrier();
+  layer.down.record(list, n_rows);
+  list.barrier();
+  layer.after_ffn.record(list, n_rows);
+}
+
+Result<std::vector<vk::CommandList>> Decoder::record_body(std::uint32_t n_rows) const {
+  std::vector<vk::CommandList> lists;
+  for (std::size_t ix = 0; ix < layers_.size(); ix++) {
+    PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
+    list.begin();
+    if (ix == 0) {
+      for (const RowOp& part : embed_) part.record(list, n_rows);
+      list.barrier();
+      first_norm_.record(list, n_rows);
+      list.barrier();
+    }
+    record_layer(list, layers_[ix], n_rows);
+    PREFLIGHT_TRY_VOID(list.end());
+    lists.push_back(std::move(list));
+  }
+  return lists;
+}
+
+Result<std::vector<vk::CommandList>> Decoder::record_head(std::uint32_t n_rows) const {
+  PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
+  list.begin();
+  head_product_.record(list, n_rows);
+  list.barrier();
+  argmax_slices_.record(list, n_rows);
+  list.barrier();
+  argmax_merge_.record(list, n_rows);
+  PREFLIGHT_TRY_VOID(list.end());
+  std::vector<vk::CommandList> lists;
+  lists.push_back(std::move(list));
+  return lists;
+}
+
+void Decoder::write_step(const Step& step) {
+  const auto tables = host<std::uint32_t>(arena_.page_tables);
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> table_of(step.sequences.size());
+  std::uint32_t at = 0;
+  for (std::size_t s = 0; s < step.sequences.size(); s++) {
+    const StepSequence& sequence = step.sequences[s];
+    table_of[s].first = at;
+    std::copy(sequence.sliding.begin(), sequence.sliding.end(), tables.begin() + at);
+    at += static_cast<std::uint32_t>(sequence.sliding.size());
+    table_of[s].second = at;
+    std::copy(sequence.full.begin(), sequence.full.end(), tables.begin() + at);
+    at += static_cast<std::uint32_t>(sequence.full.size());
+    PREFLIGHT_ASSERT(at <= tables.size());
+  }
+
+  const auto infos = host<params::RowInfo>(arena_.row_infos);
+  const auto soft = host<float>(arena_.soft);
+  const auto sliding_rope = host<float>(arena_.sliding_rope);
+  const auto full_rope = host<float>(arena_.full_rope);
+  std::uint32_t n_soft = 0;
+  for (std::size_t r = 0; r < step.rows.size(); r++) {
+    const StepRow& row = step.rows[r];
+    params::RowInfo info{.position = row.position,
+                         .last_visible = row.last_visible,
+                         .sliding_pages = table_of[row.sequence].first,
+                         .full_pages = table_of[row.sequence].second,
+                         .token = row.token,
+                         .soft_row = params::kNoSoftRow};
+    if (row.soft_row != nullptr) {
+      std::copy_n(row.soft_row, config_.model_dim,
+                  soft.begin() + static_cast<std::ptrdiff_t>(n_soft) * config_.model_dim);
+      info.soft_row = n_soft++;
+    }
+    infos[r] = info;
+    const auto rope = [&](std::span<float> out, const AttentionLayout& layout,
+                          const std::vector<float>& inv_freq) {
+      if (layout.n_rotated == 0) return;
+      write_rope(out.subspan(2 * r * layout.n_rotated, std::size_t{2} * layout.n_rotated),
+                 row.position, std::span(inv_freq).first(layout.n_rotated));
+    };
+    rope(sliding_rope, plan_.sliding, config_.sliding_inv_freq);
+    rope(full_rope, plan_.full, config_.full_inv_freq);
+  }
+}
+
+Result<void> Decoder::run(const Step& step, const std::function<bool()>& cancelled) {
+  const auto n_rows = static_cast<std::uint32_t>(step.rows.size());
+  PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_rows);
+  write_step(step);
+  return body_.run(submitter_, n_rows, [&] { return record_body(n_rows); }, cancelled);
+}
+
+Result<std::vector<params::ArgmaxEntry>> Decoder::head(
+    std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks) {
+  const auto n_rows = static_cast<std::uint32_t>(rows.size());
+  PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_head_rows && masks.size() == rows.size());
+  std::copy(rows.begin(), rows.end(), host<std::uint32_t>(arena_.head_rows).begin());
+  const auto mask_words_of = host<std::uint32_t>(arena_.masks);
+  for (std::size_t r = 0; r < masks.size(); r++) {
+    PREFLIGHT_ASSERT(masks[r].size() == mask_words());
+    std::copy(masks[r].begin(), masks[r].end(),
+              mask_words_of.begin() + static_cast<std::ptrdiff_t>(r * mask_words()));
+  }
+  PREFLIGHT_TRY_VOID(head_.run(submitter_, n_rows, [&] { return record_head(n_rows); }, {}));
+  const auto best = host<params::ArgmaxEntry>(arena_.best).first(n_rows);
+  return std::vector<params::ArgmaxEntry>(best.begin(), best.end());
+}
+
+Result<void> Decoder::read_logits(vk::Uploader& uploader, std::uint32_t ix,
+                                  std::span<float> out) const {
+  PREFLIGHT_ASSERT(out.size() == config_.vocab_size && ix < plan_.max_head_rows);
+  return uploader.read(arena_.logits, VkDeviceSize{ix} * config_.vocab_size * sizeof(float),
+                       std::as_writable_bytes(out));
+}
+
+Result<void> Decoder::copy_pages(std::span<const kv::PageCopy> copies) {
+  if (copies.empty()) return {};
+  PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
+  list.begin();
+  for (std::uint32_t ix = 0; ix < config_.n_layers; ix++) {
+    const bool full = config_.layer_kinds[ix] == LayerKind::kFull;
+    const AttentionLayout& layout = full ? plan_.full : plan_.sliding;
+    const auto copy = [&](const vk::Buffer& plane, std::uint32_t dim, const kv::PageCopy& pages) {
+      const VkDeviceSize bytes = VkDeviceSize{layout.n_kv_heads} * params::kPageTokens * dim *
+                                 (kv16_ ? 2 : 4);
+      list.copy({&plane, pages.from * bytes, bytes}, {&plane, pages.to * bytes, bytes});
+    };
+    for (const kv::PageCopy& pages : copies) {
+      if (pages.full != full) continue;
+      copy(arena_.pages[ix].keys, layout.key_dim, pages);
+      copy(arena_.pages[ix].values, layout.head_dim, pages);
+    }
+  }
+  PREFLIGHT_TRY_VOID(list.end());
+  const vk::CommandList* const lists[] = {&list};
+  PREFLIGHT_TRY([[maybe_unused]] const double ms, submitter_.run(lists));
+  return {};
+}
+
+std::uint32_t Decoder::chunk_rows() const {
+  const double per_row = body_.segment_ms_per_row();
+  std::uint32_t rows = tuning_.chunk_rows;
+  // The first chunk of an unmeasured device stays small; later ones follow the measured rate.
+  if (tuning_.submission_ms < 1000.0)
+    rows = per_row <= 0 ? 64
+                        : static_cast<std::uint32_t>(std::clamp(
+                              tuning_.submission_ms / per_row, 32.0, static_cast<double>(rows)));
+  return std::min(rows, plan_.max_rows);
+}
+
+}  // namespace preflight::forward

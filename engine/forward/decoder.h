@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/forward/arena.h"
+#include "engine/forward/kernels.h"
+#include "engine/forward/model_weights.h"
+#include "engine/forward/segments.h"
+#include "engine/forward/step.h"
+#include "engine/kv/sequence_pages.h"
+#include "engine/model/model_config.h"
+#include "shaders/params/argmax.h"
+#include "vk/device.h"
+#include "vk/error.h"
+#include "vk/submit.h"
+#include "vk/upload.h"
+
+namespace preflight::forward {
+
+/// One decoder layer as dispatches, bound at load (docs/model.md, forward pass).
+struct LayerOps {
+  std::vector<ProductOp> projections;  ///< Q, K and, where the layer has one, V
+  RowOp attention_input;
+  RowOp attention;
+  ProductOp output;
+  RowOp after_attention;  ///< h += norm(branch), normed = ffn norm
+  ProductOp gate_up;
+  ProductOp down;
+  RowOp after_ffn;  ///< h = (h + norm(branch)) * scalar, normed = the next layer's input norm
+};
+
+/// The language model on the device: runs steps, then the head for the rows whose logits are wanted.
+class Decoder {
+ public:
+  /// Weights and arena outlive it.
+  [[nodiscard]] static Result<std::unique_ptr<Decoder>> create(
+      vk::Device& device, vk::Submitter& submitter, Kernels& kernels,
+      const model::ModelConfig& config, const ModelWeights& weights, Arena& arena,
+      const ArenaPlan& plan);
+
+  /// Runs the rows through all layers: their K and V are stored, and their final hidden rows stay
+  /// in the arena until the next run. 1 to plan.max_rows rows.
+  [[nodiscard]] Result<void> run(const Step& step, const std::function<bool()>& cancelled);
+
+  /// The head for rows of the last run: capped logits, and for each row the best token that its
+  /// mask allows (mask_words() words each). 1 to plan.max_head_rows rows.
+  [[nodiscard]] Result<std::vector<params::ArgmaxEntry>> head(
+      std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks);
+  /// Capped logits of row `ix` of the last head(); out.size() == vocab_size.
+  [[nodiscard]] Result<void> read_logits(vk::Uploader& uploader, std::uint32_t ix,
+                                         std::span<float> out) const;
+
+  /// Copies pages within the pools, in every layer of the kind.
+  [[nodiscard]] Result<void> copy_pages(std::span<const kv::PageCopy> copies);
+
+  [[nodiscard]] std::uint32_t mask_words() const { return (config_.vocab_size + 31) / 32; }
+  /// Rows that a prefill chunk should have so that no submission takes longer than it may.
+  [[nodiscard]] std::uint32_t chunk_rows() const;
+
+ private:
+  Decoder(vk::Device& device, vk::Submitter& submitter, const Kernels& kernels,
+          const model::ModelConfig& config, Arena& arena, const ArenaPlan& plan)
+      : device_(device),
+        submitter_(submitter),
+        config_(config),
+        arena_(arena),
+        plan_(plan),
+        tuning_(kernels.options().tuning),
+        kv16_(kernels.options().kv16),
+        body_(tuning_.submission_ms),
+        head_(tuning_.submission_ms) {}
+
+  Result<LayerOps> make_layer(Kernels& kernels, const ModelWeights& weights, std::uint32_t ix);
+  Result<std::vector<vk::CommandList>> record_body(std::uint32_t n_rows) const;
+  Result<std::vector<vk::CommandList>> record_head(std::uint32_t n_rows) const;
+  void record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows) const;
+  void write_step(const Step& step);
+
+  vk::Device& device_;
+  vk::Submitter& submitter_;
+  const model::ModelConfig& config_;
+  Arena& arena_;
+  ArenaPlan plan_;
+  Tuning tuning_;
+  bool kv16_;
+
+  std::vector<RowOp> embed_;  ///< by part of the table
+  RowOp first_norm_;
+  std::vector<LayerOps> layers_;
+  ProductOp head_product_;
+  RowOp argmax_slices_, argmax_merge_;
+
+  SegmentCache body_, head_;
+};
+
+}  // namespace preflight::forward

@@ -1,0 +1,138 @@
+#include "engine/forward/kernels.h"
+
+#include <fmt/format.h>
+
+#include "shaders/embedded.h"
+#include "shaders/params/matmul.h"
+
+namespace preflight::forward {
+namespace {
+
+constexpr std::array<std::uint32_t, 3> kColumns = {1, 2, 4};
+
+/// Index into ProductOp::pipelines.
+std::size_t column_class(std::uint32_t n_columns) { return n_columns >= 3 ? 2 : n_columns - 1; }
+
+Result<std::array<const vk::Pipeline*, 3>> product_pipelines(Kernels& kernels, const char* op,
+                                                             const WeightShape& shape,
+                                                             std::uint32_t n_bindings,
+                                                             std::vector<std::uint32_t> constants) {
+  std::array<const vk::Pipeline*, 3> pipelines{};
+  for (std::size_t i = 0; i < kColumns.size(); i++) {
+    PREFLIGHT_TRY(pipelines[i],
+                  kernels.pipeline(fmt::format("{}_{}_c{}{}", op, shader_name(shape.type),
+                                               kColumns[i], kernels.act_suffix()),
+                                   n_bindings, sizeof(params::MatmulParams), constants));
+  }
+  return pipelines;
+}
+
+}  // namespace
+
+Result<Kernels> Kernels::create(vk::Device& device, const KernelOptions& options) {
+  PREFLIGHT_TRY(vk::BindingPool pool, vk::BindingPool::create(device));
+  return Kernels(device, options, std::move(pool));
+}
+
+Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::uint32_t n_bindings,
+                                              std::uint32_t push_bytes,
+                                              std::vector<std::uint32_t> constants) {
+  auto& slot = pipelines_[{shader, constants}];
+  if (slot == nullptr) {
+    const auto spirv = shaders::spirv(shader);
+    if (spirv.empty())
+      return fail(ErrorCode::kInternal, fmt::format("no shader variant \"{}\" in this build", shader));
+    PREFLIGHT_TRY(vk::Pipeline made,
+                  vk::Pipeline::create(*device_, {.spirv = spirv,
+                                                  .n_bindings = n_bindings,
+                                                  .push_bytes = push_bytes,
+                                                  .constants = std::move(constants),
+                                                  .label = shader}));
+    slot = std::make_unique<vk::Pipeline>(std::move(made));
+  }
+  return slot.get();
+}
+
+Result<const vk::BindingSet*> Kernels::bind(const vk::Pipeline& pipeline,
+                                            std::span<const vk::Slice> slices) {
+  return pool_.add(pipeline, slices);
+}
+
+void ProductOp::record(vk::CommandList& list, std::uint32_t n_columns) const {
+  const std::size_t columns = column_class(n_columns);
+  for (const Part& part : parts) {
+    const params::MatmulParams push{.n_columns = n_columns,
+                                    .n_blocks = n_blocks,
+                                    .n_rows = part.n_rows,
+                                    .x_stride_vec4 = x_stride_vec4,
+                                    .y_stride = y_stride,
+                                    .y_offset = y_offset + part.first_row,
+                                    .gather = gather ? 1u : 0u,
+                                    .soft_cap = soft_cap};
+    const std::uint32_t x = (part.n_rows + rows_per_workgroup - 1) / rows_per_workgroup;
+    const std::uint32_t y = (n_columns + kColumns[columns] - 1) / kColumns[columns];
+    list.dispatch(*pipelines[columns], *part.bindings, vk::push_bytes(push), x, y);
+  }
+}
+
+Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
+                               const ProductOptions& options) {
+  const WeightShape& shape = weights.shape;
+  PREFLIGHT_ASSERT(options.x_stride == padded(static_cast<std::uint32_t>(shape.cols)));
+  const std::uint32_t epilogue = options.bias != nullptr  ? params::kEpilogueBias
+                                 : options.soft_cap != 0 ? params::kEpilogueSoftCap
+                                                         : params::kEpilogueNone;
+  ProductOp op;
+  PREFLIGHT_TRY(op.pipelines, product_pipelines(kernels, "matmul", shape, params::kMatmulBindings,
+                                                {shape.lanes, epilogue}));
+  op.n_blocks = shape.n_blocks;
+  op.x_stride_vec4 = options.x_stride / 4;
+  op.y_stride = options.y_stride;
+  op.y_offset = options.y_offset;
+  op.rows_per_workgroup = shape.lanes * params::kMatmulRowsPerLane;
+  op.gather = options.gather_rows != nullptr;
+  op.soft_cap = options.soft_cap;
+  for (const WeightPart& part : weights.parts) {
+    // A part's bias begins at its first row; parts of a matrix with a bias are never cut so small
+    // that this start would be unaligned, because only the vision embedder has one.
+    if (options.bias != nullptr && weights.parts.size() > 1)
+      return fail(ErrorCode::kUnsupported,
+                  "the vision embedder's matrix does not fit one binding of this device");
+    const std::array<vk::Slice, params::kMatmulBindings> slices = {
+        part.quants,
+        part.scales,
+        part.high,
+        options.x,
+        options.y,
+        options.gather_rows != nullptr ? *options.gather_rows : part.quants,
+        options.bias != nullptr ? *options.bias : part.quants};
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*op.pipelines[0], slices));
+    op.parts.push_back({bindings, part.first_row, part.n_rows});
+  }
+  return op;
+}
+
+Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const WeightMatrix& up,
+                               const vk::Slice& x, std::uint32_t x_stride, const vk::Slice& y,
+                               std::uint32_t y_stride) {
+  const WeightShape& shape = gate.shape;
+  PREFLIGHT_ASSERT(shape.type == up.shape.type && gate.parts.size() == up.parts.size());
+  ProductOp op;
+  PREFLIGHT_TRY(op.pipelines, product_pipelines(kernels, "gate_up", shape, params::kGateUpBindings,
+                                                {shape.lanes}));
+  op.n_blocks = shape.n_blocks;
+  op.x_stride_vec4 = x_stride / 4;
+  op.y_stride = y_stride;
+  op.rows_per_workgroup = shape.lanes * params::kGateUpRowsPerLane;
+  for (std::size_t i = 0; i < gate.parts.size(); i++) {
+    const WeightPart& g = gate.parts[i];
+    const WeightPart& u = up.parts[i];
+    const std::array<vk::Slice, params::kGateUpBindings> slices = {g.quants, g.scales, g.high,
+                                                                   u.quants, u.scales, u.high, x, y};
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*op.pipelines[0], slices));
+    op.parts.push_back({bindings, g.first_row, g.n_rows});
+  }
+  return op;
+}
+
+}  // namespace preflight::forward

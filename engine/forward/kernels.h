@@ -1,0 +1,120 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/forward/tuning.h"
+#include "engine/forward/weight_layout.h"
+#include "vk/commands.h"
+#include "vk/device.h"
+#include "vk/error.h"
+#include "vk/pipeline.h"
+
+namespace preflight::forward {
+
+/// What decides which shader variants a model runs on.
+struct KernelOptions {
+  Tuning tuning;
+  bool act16 = false;  ///< product inputs in float16 (tier f16)
+  bool kv16 = true;    ///< KV pages in float16
+};
+
+/// All pipelines and binding sets of a loaded model. Everything is made at load and written once.
+class Kernels {
+ public:
+  [[nodiscard]] static Result<Kernels> create(vk::Device& device, const KernelOptions& options);
+
+  [[nodiscard]] const KernelOptions& options() const { return options_; }
+  /// The pipeline of a shader variant with these specialization constants; made on first use.
+  [[nodiscard]] Result<const vk::Pipeline*> pipeline(const std::string& shader,
+                                                     std::uint32_t n_bindings,
+                                                     std::uint32_t push_bytes,
+                                                     std::vector<std::uint32_t> constants);
+  [[nodiscard]] Result<const vk::BindingSet*> bind(const vk::Pipeline& pipeline,
+                                                   std::span<const vk::Slice> slices);
+  /// "_act16" in the tier that rounds product inputs, else nothing.
+  [[nodiscard]] std::string act_suffix() const { return options_.act16 ? "_act16" : ""; }
+  [[nodiscard]] std::string kv_suffix() const { return options_.kv16 ? "_kv16" : ""; }
+  /// Bytes of one value of a product's input.
+  [[nodiscard]] std::uint32_t act_bytes() const { return options_.act16 ? 2 : 4; }
+
+ private:
+  Kernels(vk::Device& device, const KernelOptions& options, vk::BindingPool pool)
+      : device_(&device), options_(options), pool_(std::move(pool)) {}
+
+  vk::Device* device_;
+  KernelOptions options_;
+  vk::BindingPool pool_;
+  std::map<std::pair<std::string, std::vector<std::uint32_t>>, std::unique_ptr<vk::Pipeline>>
+      pipelines_;
+};
+
+/// One dispatch per row of the step, all else fixed at load.
+struct RowOp {
+  const vk::Pipeline* pipeline = nullptr;
+  const vk::BindingSet* bindings = nullptr;
+  std::array<std::byte, 64> push{};
+  std::uint32_t push_size = 0;
+  std::uint32_t grid_y = 1;
+
+  template <class Params>
+  [[nodiscard]] static RowOp of(const vk::Pipeline* pipeline, const vk::BindingSet* bindings,
+                                const Params& params, std::uint32_t grid_y = 1) {
+    static_assert(sizeof(Params) <= sizeof(push));
+    RowOp op{.pipeline = pipeline, .bindings = bindings, .push = {}, .push_size = sizeof(Params),
+             .grid_y = grid_y};
+    const auto bytes = vk::push_bytes(params);
+    std::copy(bytes.begin(), bytes.end(), op.push.begin());
+    return op;
+  }
+  void record(vk::CommandList& list, std::uint32_t n_rows) const {
+    list.dispatch(*pipeline, *bindings, std::span(push).first(push_size), n_rows, grid_y);
+  }
+};
+
+/// A matrix product over all rows of the step: one dispatch per part of the matrix, by the pipeline
+/// that serves that many rows.
+struct ProductOp {
+  struct Part {
+    const vk::BindingSet* bindings;
+    std::uint32_t first_row, n_rows;
+  };
+  /// For steps of one row, two rows, and more (groups of four).
+  std::array<const vk::Pipeline*, 3> pipelines{};
+  std::vector<Part> parts;
+  std::uint32_t n_blocks = 0, x_stride_vec4 = 0, y_stride = 0, y_offset = 0;
+  std::uint32_t rows_per_workgroup = 0;
+  bool gather = false;
+  float soft_cap = 0;
+
+  void record(vk::CommandList& list, std::uint32_t n_columns) const;
+};
+
+struct ProductOptions {
+  vk::Slice x, y;
+  std::uint32_t x_stride = 0;  ///< values; a multiple of 32
+  std::uint32_t y_stride = 0;  ///< values
+  std::uint32_t y_offset = 0;  ///< values
+  const vk::Slice* gather_rows = nullptr;  ///< activation row of each column; null: in order
+  const vk::Slice* bias = nullptr;
+  float soft_cap = 0;  ///< 0: none
+};
+
+[[nodiscard]] Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
+                                             const ProductOptions& options);
+/// gelu(gate x) * (up x) into a product input; both matrices have one type, shape and division.
+[[nodiscard]] Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate,
+                                             const WeightMatrix& up, const vk::Slice& x,
+                                             std::uint32_t x_stride, const vk::Slice& y,
+                                             std::uint32_t y_stride);
+
+/// Row lengths of product inputs are padded to whole weight blocks.
+[[nodiscard]] constexpr std::uint32_t padded(std::uint32_t values) { return (values + 31) / 32 * 32; }
+
+}  // namespace preflight::forward

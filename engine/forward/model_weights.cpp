@@ -1,0 +1,203 @@
+#include "engine/forward/model_weights.h"
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "engine/model/tensor.h"
+
+namespace preflight::forward {
+namespace {
+
+/// Reads tensors of one file onto one device.
+class Loader {
+ public:
+  Loader(vk::Device& device, vk::Uploader& uploader, const model::ModelFile& file,
+         std::uint32_t lanes)
+      : device_(device), uploader_(uploader), file_(file), lanes_(lanes) {}
+
+  /// open() has checked that what the configuration asks for is there.
+  Result<const model::Tensor*> tensor(const std::string& name) const {
+    const model::Tensor* found = file_.find(name);
+    if (found == nullptr)
+      return fail(ErrorCode::kInternal, fmt::format("tensor \"{}\" was not checked at open", name));
+    return found;
+  }
+  Result<WeightMatrix> matrix(const std::string& name) const {
+    PREFLIGHT_TRY(const model::Tensor* found, tensor(name));
+    return load_matrix(device_, uploader_, *found, lanes_, kernel_type(found->type));
+  }
+  Result<std::vector<float>> values(const std::string& name) const {
+    PREFLIGHT_TRY(const model::Tensor* found, tensor(name));
+    std::vector<float> all(found->rows * found->cols);
+    PREFLIGHT_TRY_VOID(model::read_rows(*found, 0, found->rows, all));
+    return all;
+  }
+  Result<vk::Buffer> vector(const std::string& name) const {
+    PREFLIGHT_TRY(const std::vector<float> all, values(name));
+    PREFLIGHT_TRY(vk::Buffer buffer, vk::Buffer::create(device_, all.size() * sizeof(float),
+                                                        vk::Residency::kDevice, name));
+    PREFLIGHT_TRY_VOID(uploader_.write(buffer, 0, std::as_bytes(std::span(all))));
+    return buffer;
+  }
+  Result<LayerWeights> layer(std::uint32_t ix) const;
+  Result<VisionWeights> vision() const;
+
+ private:
+  vk::Device& device_;
+  vk::Uploader& uploader_;
+  const model::ModelFile& file_;
+  std::uint32_t lanes_;
+};
+
+Result<LayerWeights> Loader::layer(std::uint32_t ix) const {
+  const std::string prefix = fmt::format("blk.{}.", ix);
+  PREFLIGHT_TRY(vk::Buffer attn_norm, vector(prefix + "attn_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer post_attention_norm, vector(prefix + "post_attention_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer ffn_norm, vector(prefix + "ffn_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer post_ffn_norm, vector(prefix + "post_ffw_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer q_norm, vector(prefix + "attn_q_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer k_norm, vector(prefix + "attn_k_norm.weight"));
+  float scalar = 1.0f;
+  if (file_.find(prefix + "layer_output_scale.weight") != nullptr) {
+    PREFLIGHT_TRY(const std::vector<float> value, values(prefix + "layer_output_scale.weight"));
+    scalar = value.at(0);
+  }
+  PREFLIGHT_TRY(WeightMatrix q, matrix(prefix + "attn_q.weight"));
+  PREFLIGHT_TRY(WeightMatrix k, matrix(prefix + "attn_k.weight"));
+  std::optional<WeightMatrix> v;
+  const bool value_is_key = file_.config().layer_kinds[ix] == model::LayerKind::kFull &&
+                            file_.config().full_value_is_key;
+  if (!value_is_key) {
+    PREFLIGHT_TRY(v, matrix(prefix + "attn_v.weight"));
+  }
+  PREFLIGHT_TRY(WeightMatrix o, matrix(prefix + "attn_output.weight"));
+  PREFLIGHT_TRY(const model::Tensor* gate, tensor(prefix + "ffn_gate.weight"));
+  PREFLIGHT_TRY(const model::Tensor* up, tensor(prefix + "ffn_up.weight"));
+  const KernelType gated = common_type(*gate, *up);
+  PREFLIGHT_TRY(WeightMatrix gate_matrix, load_matrix(device_, uploader_, *gate, lanes_, gated));
+  PREFLIGHT_TRY(WeightMatrix up_matrix, load_matrix(device_, uploader_, *up, lanes_, gated));
+  PREFLIGHT_TRY(WeightMatrix down, matrix(prefix + "ffn_down.weight"));
+  return LayerWeights{.attn_norm = std::move(attn_norm),
+                      .post_attention_norm = std::move(post_attention_norm),
+                      .ffn_norm = std::move(ffn_norm),
+                      .post_ffn_norm = std::move(post_ffn_norm),
+                      .q_norm = std::move(q_norm),
+                      .k_norm = std::move(k_norm),
+                      .layer_scalar = scalar,
+                      .q = std::move(q),
+                      .k = std::move(k),
+                      .v = std::move(v),
+                      .o = std::move(o),
+                      .gate = std::move(gate_matrix),
+                      .up = std::move(up_matrix),
+                      .down = std::move(down)};
+}
+
+Result<VisionWeights> Loader::vision() const {
+  PREFLIGHT_TRY(vk::Buffer norm1_weight, vector("v.patch_norm.1.weight"));
+  PREFLIGHT_TRY(vk::Buffer norm1_bias, vector("v.patch_norm.1.bias"));
+  PREFLIGHT_TRY(WeightMatrix dense, matrix("v.patch_embd.weight"));
+  PREFLIGHT_TRY(vk::Buffer dense_bias, vector("v.patch_embd.bias"));
+  PREFLIGHT_TRY(vk::Buffer norm2_weight, vector("v.patch_norm.2.weight"));
+  PREFLIGHT_TRY(vk::Buffer norm2_bias, vector("v.patch_norm.2.bias"));
+  PREFLIGHT_TRY(vk::Buffer norm3_weight, vector("v.patch_norm.3.weight"));
+  PREFLIGHT_TRY(vk::Buffer norm3_bias, vector("v.patch_norm.3.bias"));
+  PREFLIGHT_TRY(vk::Buffer positions, vector("v.position_embd.weight"));
+  PREFLIGHT_TRY(WeightMatrix projection, matrix("mm.input_projection.weight"));
+  return VisionWeights{.norm1_weight = std::move(norm1_weight),
+                       .norm1_bias = std::move(norm1_bias),
+                       .dense = std::move(dense),
+                       .dense_bias = std::move(dense_bias),
+                       .norm2_weight = std::move(norm2_weight),
+                       .norm2_bias = std::move(norm2_bias),
+                       .norm3_weight = std::move(norm3_weight),
+                       .norm3_bias = std::move(norm3_bias),
+                       .positions = std::move(positions),
+                       .projection = std::move(projection),
+                       .channel_major = file_.vision_is_channel_major(),
+                       .positions_axis_major = file_.positions_are_axis_major()};
+}
+
+/// The tensors that load as matrices, with the type they take; all others are float32 vectors.
+struct Planned {
+  std::string name;
+  std::string gated_with;  ///< shares its kernel with this tensor
+};
+
+std::vector<Planned> planned_matrices(const model::ModelFile& file) {
+  std::vector<Planned> names = {{"token_embd.weight", ""}, {"output.weight", ""}};
+  for (std::uint32_t ix = 0; ix < file.config().n_layers; ix++) {
+    const std::string prefix = fmt::format("blk.{}.", ix);
+    for (const char* name : {"attn_q.weight", "attn_k.weight", "attn_v.weight",
+                             "attn_output.weight", "ffn_down.weight"})
+      names.push_back({prefix + name, ""});
+    names.push_back({prefix + "ffn_gate.weight", prefix + "ffn_up.weight"});
+    names.push_back({prefix + "ffn_up.weight", prefix + "ffn_gate.weight"});
+  }
+  for (const char* name :
+       {"v.patch_embd.weight", "mm.input_projection.weight", "mm.a.input_projection.weight"})
+    names.push_back({name, ""});
+  return names;
+}
+
+}  // namespace
+
+Result<std::uint64_t> weights_bytes(const model::ModelFile& file,
+                                    const vk::DeviceDescription& device, std::uint32_t lanes) {
+  const model::ModelConfig& config = file.config();
+  std::uint64_t bytes = 0;
+  for (const Planned& planned : planned_matrices(file)) {
+    const model::Tensor* tensor = file.find(planned.name);
+    if (tensor == nullptr) continue;
+    const model::Tensor* partner =
+        planned.gated_with.empty() ? nullptr : file.find(planned.gated_with);
+    const KernelType type =
+        partner != nullptr ? common_type(*tensor, *partner) : kernel_type(tensor->type);
+    PREFLIGHT_TRY(const WeightShape shape, WeightShape::of(*tensor, lanes, type));
+    bytes += shape.device_bytes(device);
+  }
+  // Norms and the vision embedder's vectors and position table, all float32.
+  std::uint64_t floats = config.model_dim;
+  for (const model::LayerKind kind : config.layer_kinds)
+    floats += std::uint64_t{4} * config.model_dim + 2 * config.attention(kind).head_dim;
+  if (config.has_vision())
+    floats += 2 * model::kPatchValues + std::uint64_t{5} * config.vision_embed_dim +
+              std::uint64_t{2} * config.vision_positions * config.vision_embed_dim;
+  return bytes + floats * sizeof(float);
+}
+
+Result<ModelWeights> load_weights(vk::Device& device, vk::Uploader& uploader,
+                                  const model::ModelFile& file, std::uint32_t lanes) {
+  const Loader loader(device, uploader, file, lanes);
+  PREFLIGHT_TRY(WeightMatrix embedding, loader.matrix("token_embd.weight"));
+  std::optional<WeightMatrix> head;
+  if (file.find("output.weight") != nullptr) {
+    PREFLIGHT_TRY(head, loader.matrix("output.weight"));
+  }
+  PREFLIGHT_TRY(vk::Buffer output_norm, loader.vector("output_norm.weight"));
+  std::vector<LayerWeights> layers;
+  layers.reserve(file.config().n_layers);
+  for (std::uint32_t ix = 0; ix < file.config().n_layers; ix++) {
+    PREFLIGHT_TRY(LayerWeights layer, loader.layer(ix));
+    layers.push_back(std::move(layer));
+  }
+  std::optional<VisionWeights> vision;
+  if (file.config().has_vision()) {
+    PREFLIGHT_TRY(vision, loader.vision());
+  }
+  std::optional<WeightMatrix> audio;
+  if (file.config().has_audio()) {
+    PREFLIGHT_TRY(audio, loader.matrix("mm.a.input_projection.weight"));
+  }
+  return ModelWeights{.embedding = std::move(embedding),
+                      .head = std::move(head),
+                      .output_norm = std::move(output_norm),
+                      .layers = std::move(layers),
+                      .vision = std::move(vision),
+                      .audio = std::move(audio)};
+}
+
+}  // namespace preflight::forward

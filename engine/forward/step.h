@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/kv/page_pool.h"
+
+namespace preflight::forward {
+
+/// One row of a step: a position of a sequence and what stands there.
+struct StepRow {
+  std::uint32_t sequence = 0;       ///< index into Step::sequences
+  std::uint32_t position = 0;
+  std::uint32_t last_visible = 0;   ///< last key of a sliding layer: its block's end, else position
+  std::int32_t token = 0;
+  const float* soft_row = nullptr;  ///< f32 [model_dim] in place of the token's embedding
+};
+
+/// A sequence's pages by position / page size, with room for every row of the step.
+struct StepSequence {
+  std::span<const kv::PageId> sliding;
+  std::span<const kv::PageId> full;
+};
+
+/// A set of rows that pass through the model together. Rows of one sequence stand together, in
+/// ascending positions; a vision block lies whole in one step.
+struct Step {
+  std::vector<StepRow> rows;
+  std::vector<StepSequence> sequences;
+};
+
+}  // namespace preflight::forward
