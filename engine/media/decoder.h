@@ -78,7 +78,8 @@ struct DecodedSound {
   std::uint64_t source_samples = 0;  ///< per channel, before resampling, after the cut below
   std::uint64_t cut_samples = 0;     ///< decoded past the stated duration and left out, per channel
   double start_s = 0;                ///< of a film's track: against the film's first frame
-  std::uint64_t broken_packets = 0;  ///< could not be decoded and are missing
+  std::uint64_t missing_samples = 0;  ///< stated by the file, but not there, per channel
+  std::uint64_t broken_packets = 0;   ///< could not be decoded
 };
 
 struct PickedFrame {
@@ -111,7 +112,7 @@ struct VideoRequest {
 struct DecodedVideo {
   std::vector<PickedFrame> frames;
   std::uint64_t n_frames = 0;       ///< in the whole film
-  std::uint64_t broken_frames = 0;  ///< packets that could not be decoded
+  std::uint64_t broken_frames = 0;  ///< could not be decoded, or not fully
   double duration_s = 0;
   bool constant_rate = true;
   double frames_per_s = 0;  ///< average

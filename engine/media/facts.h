@@ -44,9 +44,9 @@ struct VideoFacts {
   std::optional<bool> constant_rate;
   std::optional<double> duration_s;
   std::optional<std::uint64_t> bits_per_s;
-  std::vector<TimeSpan> black;
+  std::vector<TimeSpan> black;  ///< 98 % of the pixels below 10 % luma, 0.1 s or more
   std::optional<bool> first_frame_black;
-  std::vector<TimeSpan> frozen;  ///< touching runs merged
+  std::vector<TimeSpan> frozen;  ///< mean change below -60 dB for 1 s or more
   std::vector<SceneCut> cuts;
   std::optional<Letterbox> letterbox;  ///< empty when every frame was dark
 };
@@ -68,8 +68,8 @@ struct SoundFacts {
   std::optional<double> dc_offset;    ///< largest mean of a channel, full scale = 1
   std::optional<double> channel_difference_lu;  ///< stereo: level of left minus level of right
   std::optional<bool> channels_identical;       ///< stereo: every sample equal
-  std::vector<TimeSpan> silences;               ///< at least 0.25 s below -45 dBFS
-  double silent_s = 0;                          ///< all of them together
+  std::vector<TimeSpan> silences;  ///< at least 0.25 s with every sample below -50 dBFS
+  double silent_s = 0;             ///< all of them together
 };
 
 struct ImageFacts {
