@@ -110,12 +110,12 @@ Result<Schema> Schema::compile(std::string_view json_schema,
                                std::shared_ptr<const Vocabulary> vocabulary,
                                const ConstraintLimits& limits) {
   PREFLIGHT_TRY(const Json schema, parse_schema(json_schema));
-  return compile(schema, std::move(vocabulary), limits);
+  return compile_parsed(schema, std::move(vocabulary), limits);
 }
 
-Result<Schema> Schema::compile(const Json& json_schema,
-                               std::shared_ptr<const Vocabulary> vocabulary,
-                               const ConstraintLimits& limits) {
+Result<Schema> Schema::compile_parsed(const Json& json_schema,
+                                      std::shared_ptr<const Vocabulary> vocabulary,
+                                      const ConstraintLimits& limits) {
   PREFLIGHT_ASSERT(vocabulary != nullptr);
   PREFLIGHT_TRY(CompiledAutomaton built, compile_automaton(json_schema, limits));
   const AnswerSize& longest = built.longest;

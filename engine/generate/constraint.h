@@ -82,9 +82,9 @@ class Schema {
                                 const ConstraintLimits& limits);
   /// The same from parsed JSON. The ordered form, because the order of the keys is the order of
   /// the answer.
-  static Result<Schema> compile(const nlohmann::ordered_json& json_schema,
-                                std::shared_ptr<const Vocabulary> vocabulary,
-                                const ConstraintLimits& limits);
+  static Result<Schema> compile_parsed(const nlohmann::ordered_json& json_schema,
+                                       std::shared_ptr<const Vocabulary> vocabulary,
+                                       const ConstraintLimits& limits);
 
   /// Upper bounds over all answers and all tokenisations of them; see docs/constraint.md.
   std::size_t longest_answer_tokens() const;

@@ -1,0 +1,217 @@
+#include <cmath>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/generate/test_support.h"
+
+namespace preflight::generate {
+namespace {
+
+struct Refusal {
+  const char* schema;
+  ErrorCode code;
+  const char* begins;    ///< how the message begins: the place
+  const char* mentions;  ///< what else it says
+};
+
+class RefusalTest : public testing::TestWithParam<Refusal> {};
+
+TEST_P(RefusalTest, NamesThePlaceAndTheReason) {
+  const Refusal& refusal = GetParam();
+  const auto schema = Schema::compile(refusal.schema, tiny_vocabulary(), ConstraintLimits{});
+  ASSERT_FALSE(schema) << refusal.schema;
+  EXPECT_EQ(schema.error().code, refusal.code) << schema.error().message;
+  EXPECT_EQ(schema.error().message.rfind(refusal.begins, 0), 0u) << schema.error().message;
+  EXPECT_NE(schema.error().message.find(refusal.mentions), std::string::npos)
+      << schema.error().message;
+}
+
+constexpr ErrorCode kInvalid = ErrorCode::kInvalidInput;
+constexpr ErrorCode kOutside = ErrorCode::kUnsupported;
+
+INSTANTIATE_TEST_SUITE_P(
+    Schemas, RefusalTest,
+    testing::Values(
+        Refusal{"", kInvalid, "schema:", "not JSON"}, Refusal{"{", kInvalid, "schema:", "not JSON"},
+        Refusal{R"({"type":"null","type":"string"})", kInvalid, "schema:", "\"type\" stands twice"},
+        Refusal{"true", kOutside, "schema:", "expected an object"},
+        Refusal{"[]", kOutside, "schema:", "expected an object"},
+        Refusal{"{}", kOutside, "schema:", "needs \"type\""},
+        Refusal{R"({"anyOf":[{"type":"null"}]})", kOutside, "schema /anyOf:", "instead of"},
+        Refusal{R"({"$ref":"#/x"})", kOutside, "schema /$ref:", "instead of"},
+        Refusal{R"({"type":["string","null"]})", kOutside, "schema /type:", "expected one of"},
+        Refusal{R"({"type":"text"})", kOutside, "schema /type:", "\"text\""},
+        Refusal{R"({"type":"string","pattern":"a+"})", kOutside,
+                "schema /pattern:", "not supported"},
+        Refusal{R"({"type":"string","format":"date"})", kOutside,
+                "schema /format:", "not supported"},
+        Refusal{R"({"type":"string","maxLength":-1})", kInvalid, "schema /maxLength:", "-1"},
+        Refusal{R"({"type":"string","maxLength":2.5})", kInvalid, "schema /maxLength:", "2.5"},
+        Refusal{R"({"type":"string","maxLength":99999999999999999999})", kInvalid,
+                "schema /maxLength:", "expected"},
+        Refusal{R"({"type":"string","minLength":5,"maxLength":4})", kInvalid,
+                "schema:", "minLength"},
+        Refusal{R"({"type":"string","minLength":300})", kInvalid, "schema:", "where none is given"},
+        Refusal{R"({"type":"array","maxItems":2})", kOutside, "schema:", "needs \"items\""},
+        Refusal{R"({"type":"array","items":{"type":"null"},"uniqueItems":true})", kOutside,
+                "schema /uniqueItems:", "not supported"},
+        Refusal{R"({"type":"array","items":[{"type":"null"}]})", kOutside,
+                "schema /items:", "an array"},
+        Refusal{R"({"type":"array","items":{"type":"null"},"maxItems":70000})", kInvalid,
+                "schema /maxItems:", "65535"},
+        Refusal{R"({"type":"object","properties":{"a/b":{"type":"object","properties":{"~":{}}}}})",
+                kOutside, "schema /properties/a~1b/properties/~0:", "needs \"type\""},
+        Refusal{R"({"type":"object","properties":[]})", kInvalid,
+                "schema /properties:", "expected"},
+        Refusal{R"({"type":"object","properties":{},"required":["a"]})", kInvalid,
+                "schema /required/0:", "\"a\""},
+        Refusal{R"({"type":"object","properties":{},"required":"a"})", kInvalid,
+                "schema /required:", "array of keys"},
+        Refusal{R"({"type":"object","patternProperties":{}})", kOutside,
+                "schema /patternProperties:", "not supported"},
+        Refusal{R"({"type":"object","additionalProperties":{"type":"null"}})", kOutside,
+                "schema /additionalProperties:", "true or false"},
+        Refusal{R"({"enum":[]})", kInvalid, "schema /enum:", "1 to 4096"},
+        Refusal{R"({"enum":"a"})", kInvalid, "schema /enum:", "1 to 4096"},
+        Refusal{R"({"enum":["a",{"b":1}]})", kOutside, "schema /enum/1:", "an object"},
+        Refusal{R"({"enum":["a","b","a"]})", kInvalid, "schema /enum:", "\"a\" twice"},
+        Refusal{R"({"type":"string","enum":["a",1]})", kInvalid,
+                "schema /enum/1:", "not of the type"},
+        Refusal{R"({"enum":["a"],"minLength":1})", kOutside, "schema /minLength:", "not supported"},
+        Refusal{R"({"const":[1]})", kOutside, "schema /const:", "an array"},
+        Refusal{R"({"type":"integer","minimum":5,"maximum":4})", kInvalid, "schema:", "no integer"},
+        Refusal{R"({"type":"integer","minimum":0.1,"maximum":0.9})", kInvalid,
+                "schema:", "no integer"},
+        Refusal{R"({"type":"integer","exclusiveMinimum":1,"exclusiveMaximum":2})", kInvalid,
+                "schema:", "no integer"},
+        Refusal{R"({"type":"integer","maximum":1e300})", kOutside, "schema:", "9007199254740991"},
+        Refusal{R"({"type":"integer","minimum":"1"})", kInvalid, "schema /minimum:", "string"},
+        Refusal{R"({"type":"integer","multipleOf":5})", kOutside,
+                "schema /multipleOf:", "expected 1"},
+        Refusal{R"({"type":"number","multipleOf":0.25})", kOutside,
+                "schema /multipleOf:", "power of ten"},
+        Refusal{R"({"type":"number","multipleOf":0.000000001,"maximum":10000000})", kOutside,
+                "schema:", "15 digits"},
+        Refusal{R"({"type":"boolean","enum":[1]})", kInvalid, "schema /enum/0:", "not of the type"},
+        Refusal{R"({"type":"null","minimum":1})", kOutside, "schema /minimum:", "not supported"}));
+
+TEST(Refusal, NestingHasALimit) {
+  std::string arrays = R"({"type":"null"})";
+  std::string objects = arrays;
+  for (int i = 0; i < 8; ++i) arrays = R"({"type":"array","maxItems":1,"items":)" + arrays + "}";
+  EXPECT_TRUE(Schema::compile(arrays, tiny_vocabulary(), {}));
+  arrays = R"({"type":"array","maxItems":1,"items":)" + arrays + "}";
+  const auto too_deep = Schema::compile(arrays, tiny_vocabulary(), {});
+  ASSERT_FALSE(too_deep);
+  EXPECT_EQ(too_deep.error().message,
+            "schema /items/items/items/items/items/items/items/items: arrays are nested deeper "
+            "than 8 levels");
+  for (int i = 0; i < 32; ++i) objects = R"({"type":"object","properties":{"a":)" + objects + "}}";
+  EXPECT_TRUE(Schema::compile(objects, tiny_vocabulary(), {}));
+  objects = R"({"type":"object","properties":{"a":)" + objects + "}}";
+  EXPECT_FALSE(Schema::compile(objects, tiny_vocabulary(), {}));
+
+  // Depth that is no schema at all must not exhaust the stack either.
+  for (const char* head : {"", R"({"type":)", R"({"enum":)", R"({"const":)", R"({"default":)"}) {
+    const std::string deep =
+        head + std::string(400'000, '[') + std::string(400'000, ']') + (*head != 0 ? "}" : "");
+    EXPECT_FALSE(Schema::compile(deep, tiny_vocabulary(), {})) << head;
+  }
+}
+
+TEST(Refusal, TheLongestAnswerMustFit) {
+  const char* schema =
+      R"({"type":"object","properties":{"a":{"type":"boolean"},
+          "list":{"type":"array","maxItems":10,"items":{"type":"string","maxLength":20}}}})";
+  ConstraintLimits limits;
+  const auto fits = Schema::compile(schema, tiny_vocabulary(), limits);
+  ASSERT_TRUE(fits) << fits.error().message;
+  // {"a":false,"list":[ then ten times a quote, 20 tokens, a quote and a comma or bracket, then }.
+  EXPECT_EQ(fits->longest_answer_tokens(), 5u + 5 + 8 + 1 + 10 * 23 + 1);
+  EXPECT_EQ(fits->longest_answer_chars(), 5u + 5 + 8 + 1 + 10 * 43 + 1);
+
+  limits.max_tokens = fits->longest_answer_tokens();
+  limits.max_chars = fits->longest_answer_chars();
+  EXPECT_TRUE(Schema::compile(schema, tiny_vocabulary(), limits));
+  --limits.max_tokens;
+  const auto long_one = Schema::compile(schema, tiny_vocabulary(), limits);
+  ASSERT_FALSE(long_one);
+  EXPECT_EQ(long_one.error().code, ErrorCode::kLimit);
+  EXPECT_EQ(long_one.error().message,
+            "schema: the longest answer has 250 tokens, the limit is 249; 210 of its tokens are at "
+            "/properties/list/items; lower maxLength or maxItems or raise the limit");
+  ++limits.max_tokens;
+  --limits.max_chars;
+  EXPECT_FALSE(Schema::compile(schema, tiny_vocabulary(), limits));
+}
+
+TEST(Refusal, SizesThatWouldOverflowAreRefused) {
+  std::string schema = R"({"type":"string","maxLength":1000000})";
+  for (int i = 0; i < 8; ++i) {
+    schema = R"({"type":"array","maxItems":65535,"items":)" + schema + "}";
+  }
+  const auto huge = Schema::compile(schema, tiny_vocabulary(), wide_limits());
+  ASSERT_FALSE(huge);
+  EXPECT_EQ(huge.error().code, ErrorCode::kLimit);
+}
+
+TEST(Refusal, DefaultsApplyWhereALengthIsMissing) {
+  const text::Tokenizer& tokenizer = tiny_vocabulary()->tokenizer();
+  ConstraintLimits limits;
+  limits.default_string_chars = 3;
+  limits.default_array_items = 2;
+  const auto schema =
+      Schema::compile(R"({"type":"array","items":{"type":"string"}})", tiny_vocabulary(), limits);
+  ASSERT_TRUE(schema);
+  EXPECT_TRUE(accepts(*schema, tokenizer, R"(["abc","abc"])"));
+  EXPECT_FALSE(accepts(*schema, tokenizer, R"(["abcd"])"));
+  EXPECT_FALSE(accepts(*schema, tokenizer, R"(["a","a","a"])"));
+}
+
+TEST(Refusal, ParsedSchemasAreCheckedLikeText) {
+  nlohmann::ordered_json schema = {{"enum", {"a", "\xFF"}}};
+  const auto ill_formed = Schema::compile_parsed(schema, tiny_vocabulary(), ConstraintLimits{});
+  ASSERT_FALSE(ill_formed);
+  EXPECT_EQ(ill_formed.error().message, "schema /enum/1: is not well-formed UTF-8");
+  schema = {{"type", "number"}, {"minimum", HUGE_VAL}};
+  EXPECT_FALSE(Schema::compile_parsed(schema, tiny_vocabulary(), ConstraintLimits{}));
+}
+
+TEST(Refusal, LimitsOfNumbersAreExact) {
+  const text::Tokenizer& tokenizer = tiny_vocabulary()->tokenizer();
+  const auto takes = [&](const char* schema, const char* text) {
+    return accepts(compile_or_die(schema, tiny_vocabulary()), tokenizer, text);
+  };
+  const char* tenth = R"({"type":"number","minimum":0.1,"maximum":0.3,"multipleOf":0.1})";
+  EXPECT_TRUE(takes(tenth, "0.1"));
+  EXPECT_TRUE(takes(tenth, "0.2"));
+  EXPECT_TRUE(takes(tenth, "0.3"));
+  EXPECT_FALSE(takes(tenth, "0.4"));
+  EXPECT_FALSE(takes(tenth, "0"));
+  const char* open =
+      R"({"type":"number","exclusiveMinimum":0.1,"exclusiveMaximum":0.3,"multipleOf":0.1})";
+  EXPECT_FALSE(takes(open, "0.1"));
+  EXPECT_TRUE(takes(open, "0.2"));
+  EXPECT_FALSE(takes(open, "0.3"));
+  // A limit between two steps of the grid goes inwards, on both sides of zero.
+  const char* between = R"({"type":"number","minimum":-0.15,"maximum":0.15,"multipleOf":0.1})";
+  EXPECT_TRUE(takes(between, "-0.1"));
+  EXPECT_FALSE(takes(between, "-0.2"));
+  EXPECT_TRUE(takes(between, "0.1"));
+  EXPECT_FALSE(takes(between, "0.2"));
+  EXPECT_TRUE(takes(between, "0"));
+  const char* wide = R"({"type":"integer","minimum":-1e3,"maximum":1.5e1})";
+  EXPECT_TRUE(takes(wide, "-1000"));
+  EXPECT_FALSE(takes(wide, "-1001"));
+  EXPECT_TRUE(takes(wide, "15"));
+  EXPECT_FALSE(takes(wide, "16"));
+  // A wide range has fewer decimals, so that a value keeps its digits in a double.
+  const char* far = R"({"type":"number","minimum":0,"maximum":1000000000000})";
+  EXPECT_TRUE(takes(far, "1000000000000"));
+  EXPECT_TRUE(takes(far, "0.01"));
+  EXPECT_FALSE(takes(far, "0.001"));
+}
+
+}  // namespace
+}  // namespace preflight::generate
