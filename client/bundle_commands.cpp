@@ -93,8 +93,7 @@ Outcome<protocol::BundleOptions> lint_options(const fs::path& rules) {
     std::error_code error;
     const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path();
     for (const fs::path& candidate : {fs::path("/usr/share/preflight/rules/placements.json"),
-                                      program / "../share/preflight/rules/placements.json",
-                                      program / "../../../share/rules/placements.json"}) {
+                                      program / "../share/preflight/rules/placements.json"}) {
       if (file.empty() && fs::exists(candidate, error)) file = candidate;
     }
   }
