@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 extern "C" {
 #include <libavformat/avformat.h>
 #include <libavutil/frame.h>
 }
 
+#include "engine/media/decoder/picture_meter.h"
 #include "engine/media/media.h"
 #include "vk/error.h"
 
@@ -17,13 +17,7 @@ namespace preflight::media {
 /// other pixel format through libswscale.
 Result<RgbImage> frame_to_rgb(const AVFrame& frame);
 
-/// The brightness of every pixel, 8 bits, packed rows; range as the film has it.
-struct LumaPlane {
-  std::uint32_t width = 0;
-  std::uint32_t height = 0;
-  bool full_range = false;  ///< black is 0, else 16
-  std::vector<std::uint8_t> pixels;
-};
+/// The brightness of every pixel, 8 bits of it; range as the film has it.
 Result<void> frame_to_luma(const AVFrame& frame, LumaPlane& out);
 
 /// The EXIF-style orientation (1..8) that a track's display matrix asks for; 1 without a matrix and

@@ -1,6 +1,6 @@
 #include "engine/media/decoder/av_sound.h"
 
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -25,8 +25,8 @@ Sample load(const std::uint8_t* from) {
 float to_float(std::uint8_t sample) { return (static_cast<float>(sample) - 128.0f) / 128.0f; }
 float to_float(std::int16_t sample) { return static_cast<float>(sample) / 32768.0f; }
 float to_float(std::int32_t sample) { return static_cast<float>(sample) / 2147483648.0f; }
-float to_float(float sample) { return std::isfinite(sample) ? round_to_16_bits(sample) : sample; }
-float to_float(double sample) { return to_float(static_cast<float>(sample)); }
+float to_float(float sample) { return sample; }
+float to_float(double sample) { return static_cast<float>(sample); }
 
 template <class Sample>
 void interleave_as(const AVFrame& frame, bool planar, std::vector<float>& out) {
@@ -44,31 +44,38 @@ void interleave_as(const AVFrame& frame, bool planar, std::vector<float>& out) {
 
 }  // namespace
 
-Result<void> interleave(const AVFrame& frame, std::vector<float>& out) {
+Result<void> interleave(const AVFrame& frame, FloatSamples floats, std::vector<float>& out) {
   const auto format = static_cast<AVSampleFormat>(frame.format);
   const bool planar = av_sample_fmt_is_planar(format) != 0;
+  bool is_float = false;
   switch (av_get_packed_sample_fmt(format)) {
     case AV_SAMPLE_FMT_U8:
       interleave_as<std::uint8_t>(frame, planar, out);
-      return {};
+      break;
     case AV_SAMPLE_FMT_S16:
       interleave_as<std::int16_t>(frame, planar, out);
-      return {};
+      break;
     case AV_SAMPLE_FMT_S32:
       interleave_as<std::int32_t>(frame, planar, out);
-      return {};
+      break;
     case AV_SAMPLE_FMT_FLT:
       interleave_as<float>(frame, planar, out);
-      return {};
+      is_float = true;
+      break;
     case AV_SAMPLE_FMT_DBL:
       interleave_as<double>(frame, planar, out);
-      return {};
-    default:
+      is_float = true;
       break;
+    default: {
+      const char* name = av_get_sample_fmt_name(format);
+      return fail(ErrorCode::kUnsupported, fmt::format("has sound in samples of the kind \"{}\"",
+                                                       name != nullptr ? name : "unknown"));
+    }
   }
-  const char* name = av_get_sample_fmt_name(format);
-  return fail(ErrorCode::kUnsupported, fmt::format("has sound in samples of the kind \"{}\"",
-                                                   name != nullptr ? name : "unknown"));
+  if (is_float && floats == FloatSamples::kRoundTo16Bits) {
+    std::transform(out.begin(), out.end(), out.begin(), round_to_16_bits);
+  }
+  return {};
 }
 
 }  // namespace preflight::media

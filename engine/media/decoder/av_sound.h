@@ -10,8 +10,13 @@ extern "C" {
 
 namespace preflight::media {
 
-/// The samples of a frame as f32 [n, channels]. What decoders hand out as floating point is rounded
-/// to 16 bits (docs/multimodal.md, sound); integers keep their bits.
-Result<void> interleave(const AVFrame& frame, std::vector<float>& out);
+/// What becomes of samples that a decoder hands out as floating point.
+enum class FloatSamples {
+  kRoundTo16Bits,  ///< as docs/multimodal.md wants compressed sound for the model
+  kKeep,           ///< for measuring, and for files that store floating point themselves
+};
+
+/// The samples of a frame as f32 [n, channels]; integers keep their bits.
+Result<void> interleave(const AVFrame& frame, FloatSamples floats, std::vector<float>& out);
 
 }  // namespace preflight::media

@@ -11,8 +11,6 @@
 #include <fmt/format.h>
 #include <sndfile.h>
 
-#include "engine/media/decoder/sound_sink.h"
-
 namespace preflight::media {
 namespace {
 
@@ -149,7 +147,8 @@ Result<std::uint64_t> read_sound_file(
                       .rate_hz = static_cast<std::uint32_t>(std::max(info.samplerate, 0)),
                       .channels = static_cast<std::uint32_t>(std::max(info.channels, 0)),
                       .n_samples = static_cast<std::uint64_t>(std::max<sf_count_t>(info.frames, 0)),
-                      .n_missing = 0};
+                      .n_missing = 0,
+                      .decodes_to_float = decodes_to_float(info.format)};
   if (about.container.empty() || about.channels == 0) {
     return fail(ErrorCode::kUnsupported,
                 "is a sound of a kind that is not read; WAV, FLAC, OGG, MP3 and M4A are");
@@ -167,10 +166,7 @@ Result<std::uint64_t> read_sound_file(
   for (;;) {
     const sf_count_t n = sf_readf_float(file.get(), values.data(), n_wanted);
     if (n <= 0) break;
-    const std::span<float> got(values.data(), static_cast<std::size_t>(n) * about.channels);
-    if (decodes_to_float(info.format)) {
-      std::transform(got.begin(), got.end(), got.begin(), round_to_16_bits);
-    }
+    const std::span<const float> got(values.data(), static_cast<std::size_t>(n) * about.channels);
     PREFLIGHT_TRY_VOID(block(got));
     n_samples += static_cast<std::uint64_t>(n);
   }

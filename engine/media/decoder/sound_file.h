@@ -16,8 +16,9 @@ struct SoundFileInfo {
   std::string codec;      ///< "pcm_s16", "flac", "vorbis", "opus", "mp3", ...
   std::uint32_t rate_hz = 0;
   std::uint32_t channels = 0;
-  std::uint64_t n_samples = 0;  ///< per channel, as stated
-  std::uint64_t n_missing = 0;  ///< WAV: stated by the header, but the file ends before
+  std::uint64_t n_samples = 0;    ///< per channel, as stated
+  std::uint64_t n_missing = 0;    ///< WAV: stated by the header, but the file ends before
+  bool decodes_to_float = false;  ///< compressed: samples are not rounded to 16 bits yet
 };
 
 /// Calls `begin` once and then `block` with f32 [n, channels] until the end of the file. Returns

@@ -20,20 +20,27 @@ constexpr double kGap_s = 0.1;
 
 Result<DecodedSound> decode_sound_file(const Input& input, const DecodeLimits& limits) {
   std::optional<SoundSink> sink;
-  std::uint64_t n_missing = 0;
-  PREFLIGHT_TRY(const std::uint64_t n_samples,
-                read_sound_file(
-                    input,
-                    [&](const SoundFileInfo& info) -> Result<void> {
-                      n_missing = info.n_missing;
-                      PREFLIGHT_TRY(sink,
-                                    SoundSink::create(info.rate_hz, info.channels, limits.sound_s));
-                      return {};
-                    },
-                    [&](std::span<const float> block) { return sink->push(block); }));
+  SoundFileInfo about;
+  std::vector<float> values;
+  PREFLIGHT_TRY(
+      const std::uint64_t n_samples,
+      read_sound_file(
+          input,
+          [&](const SoundFileInfo& info) -> Result<void> {
+            about = info;
+            PREFLIGHT_TRY(sink, SoundSink::create(info.rate_hz, info.channels, limits.sound_s));
+            return {};
+          },
+          [&](std::span<const float> block) {
+            values.assign(block.begin(), block.end());
+            if (about.decodes_to_float) {
+              std::transform(values.begin(), values.end(), values.begin(), round_to_16_bits);
+            }
+            return sink->push(values);
+          }));
   if (n_samples == 0) return fail(ErrorCode::kInvalidInput, "holds no sound: not a single sample");
   DecodedSound sound = sink->finish();
-  sound.missing_samples = n_missing;
+  sound.missing_samples = about.n_missing;
   return sound;
 }
 
@@ -47,6 +54,10 @@ class TrackReader {
  public:
   TrackReader(Container& container, const AVStream& stream, const DecodeLimits& limits)
       : stream_(stream), limits_(limits) {
+    const AVCodecID codec = stream.codecpar->codec_id;
+    if (codec == AV_CODEC_ID_PCM_F32LE || codec == AV_CODEC_ID_PCM_F32BE) {
+      floats_ = FloatSamples::kKeep;
+    }
     if (stream.duration != AV_NOPTS_VALUE && stream.duration > 0) {
       stated_s_ = static_cast<double>(stream.duration) * av_q2d(stream.time_base);
     } else if (container.duration_s() >= 0.0) {
@@ -65,7 +76,7 @@ class TrackReader {
                   "has a sound track that changes its rate or its channels on the way");
     }
     PREFLIGHT_TRY_VOID(fill_gap(frame));
-    PREFLIGHT_TRY_VOID(interleave(frame, values_));
+    PREFLIGHT_TRY_VOID(interleave(frame, floats_, values_));
     const auto n = static_cast<std::uint64_t>(frame.nb_samples);
     const std::uint64_t kept = std::min(n, n_stated_ - std::min(n_stated_, sink_->n_in()));
     n_cut_ += n - kept;
@@ -130,6 +141,7 @@ class TrackReader {
 
   const AVStream& stream_;
   const DecodeLimits& limits_;
+  FloatSamples floats_ = FloatSamples::kRoundTo16Bits;
   std::optional<SoundSink> sink_;
   std::vector<float> values_;
   double stated_s_ = -1.0;

@@ -12,6 +12,7 @@ constexpr std::uint32_t kMaxChannels = 64;
 }  // namespace
 
 float round_to_16_bits(float sample) {
+  if (!std::isfinite(sample)) return sample;  // found and named where the mean is taken
   const float scaled = std::clamp(std::nearbyint(sample * 32768.0f), -32768.0f, 32767.0f);
   return scaled / 32768.0f;
 }
