@@ -74,8 +74,8 @@ Result<void> ChoiceReader::read(const ConstraintState& state, std::span<const fl
   }
   if (!branches) return {};
 
-  if (logits.size() != state.vocabulary_size()) {
-    return fail(ErrorCode::kInternal, fmt::format("a row of {} logits, expected {}", logits.size(),
+  if (logits.size() < state.vocabulary_size()) {
+    return fail(ErrorCode::kInternal, fmt::format("a row of {} logits, expected at least {}", logits.size(),
                                                   state.vocabulary_size()));
   }
   PREFLIGHT_TRY(const Softmax softmax, Softmax::over(logits));

@@ -20,7 +20,8 @@ struct LiteralProbability {
   bool shared = false;
 };
 
-/// What the model thought of one choice. The probabilities, `outside` and `lost` add up to 1.
+/// What the model thought of one choice. The probabilities, `outside` and `lost` add up to 1; the
+/// last two together are all that the schema kept the model from saying here.
 struct ChoiceOutcome {
   std::string pointer;                       ///< where in the answer, as in Choice
   std::vector<LiteralProbability> literals;  ///< sorted by bytes
@@ -50,10 +51,10 @@ class ChoiceReader {
   /// `stop_ids`: the tokens that end an answer; needed where a number is the whole answer.
   explicit ChoiceReader(std::vector<std::int32_t> stop_ids);
 
-  /// Reads one step: the state before the token, the row of raw logits (one per id) and the token
-  /// taken, which may be a stop id. Does nothing where state.choice() is empty; steps of forced
-  /// text need not be shown. kInternal if the row's length or the token does not fit, or a logit
-  /// is NaN or plus infinity.
+  /// Reads one step: the state before the token, the row of raw logits (one per id, and maybe more
+  /// for rows that pad the model's output) and the token taken, which may be a stop id. Does
+  /// nothing where state.choice() is empty; steps of forced text need not be shown. kInternal if
+  /// the row is too short, the token is not allowed, or a logit is NaN or plus infinity.
   Result<void> read(const ConstraintState& state, std::span<const float> logits,
                     std::int32_t token);
 
