@@ -115,6 +115,12 @@ Result<Decoder> Decoder::create(DecoderOptions options) {
                                                 beside.string(), kInstalledProgram));
 }
 
+Result<MediaKind> Decoder::kind(const MediaFile& file) const {
+  PREFLIGHT_TRY(const ChildResult result,
+                with_name(file, run_job(options_, file, {.kind = JobKind::kKind})));
+  return with_name(file, parse_kind(result.reply()));
+}
+
 Result<DecodedImage> Decoder::image(const MediaFile& file) const {
   PREFLIGHT_TRY(const ChildResult result,
                 with_name(file, run_job(options_, file, {.kind = JobKind::kImage})));

@@ -120,6 +120,13 @@ struct DecodedVideo {
   std::optional<DecodedSound> sound;  ///< when asked for and there
 };
 
+/// What a file is by its content, whatever its name says.
+enum class MediaKind {
+  kPicture,
+  kSound,
+  kFilm,  ///< has a picture track
+};
+
 /// Starts children; holds no process itself. Copyable, usable from several threads.
 class Decoder {
  public:
@@ -127,6 +134,8 @@ class Decoder {
   /// /usr/libexec/preflight-decode. Errors: kNotFound naming the places looked at.
   static Result<Decoder> create(DecoderOptions options = {});
 
+  /// Errors: kInvalidInput and kUnsupported, naming what the file is instead.
+  Result<MediaKind> kind(const MediaFile& file) const;
   Result<DecodedImage> image(const MediaFile& file) const;
   /// A sound file, or the sound track of a film ("has no sound track" otherwise).
   Result<DecodedSound> sound(const MediaFile& file) const;

@@ -93,7 +93,7 @@ struct MediaFacts {
   std::optional<std::uint64_t> bits_per_s;  ///< of the whole file
   std::vector<StreamFacts> streams;
   bool decodes = false;        ///< every packet, to the end
-  std::string decode_problem;  ///< what went wrong otherwise, one clause
+  std::string decode_problem;  ///< what went wrong otherwise, a clause after its name
   std::uint64_t broken_packets = 0;
   std::optional<VideoFacts> video;  ///< the first video stream
   std::optional<SoundFacts> sound;  ///< the first sound stream

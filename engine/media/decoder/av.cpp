@@ -35,9 +35,11 @@ tl::unexpected<Error> not_wanted(const Input& input, std::string_view wanted) {
       return fail(ErrorCode::kInvalidInput, "is empty");
     case FileKind::kIsoMedia:
     case FileKind::kMatroska:
-      return fail(ErrorCode::kInvalidInput,
-                  fmt::format("is {} that cannot be opened: its index is missing or damaged",
-                              describe(input.kind())));
+      return fail(
+          ErrorCode::kInvalidInput,
+          fmt::format("is {} that cannot be opened: its index is missing or damaged (was it copied "
+                      "whole?)",
+                      describe(input.kind())));
     case FileKind::kAvi:
     case FileKind::kMpegStream:
     case FileKind::kFlv:

@@ -16,6 +16,9 @@ Result<DecodedSound> decode_sound_track(const Input& input, const DecodeLimits& 
 Result<DecodedVideo> decode_video(const Input& input, const DecodeLimits& limits,
                                   const VideoRequest& request);
 
+/// Looks at the beginning; a film's container is opened to see what tracks it has.
+Result<MediaKind> find_kind(const Input& input);
+
 Result<MediaFacts> measure_facts(const Input& input, const DecodeLimits& limits);
 
 }  // namespace preflight::media

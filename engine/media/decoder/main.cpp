@@ -106,6 +106,10 @@ Result<std::string> work(const Job& job) {
       PREFLIGHT_TRY(const DecodedVideo video, decode_video(input, job.limits, job.video));
       return encode_video(video, append);
     }
+    case JobKind::kKind: {
+      PREFLIGHT_TRY(const MediaKind kind, find_kind(input));
+      return encode_kind(kind);
+    }
     case JobKind::kFacts: {
       PREFLIGHT_TRY(const MediaFacts facts, measure_facts(input, job.limits));
       return encode_facts(facts);

@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 4> kJobNames = {"image", "sound", "video", "facts"};
+constexpr std::array<std::string_view, 5> kJobNames = {"image", "sound", "video", "facts", "kind"};
 constexpr std::array<std::string_view, 3> kModeNames = {"default", "spread", "times"};
 
 template <std::size_t N>

@@ -33,7 +33,7 @@ inline constexpr std::uint64_t kMaxReplyBytes = std::uint64_t{16} << 20;
 /// A film of more frames than this is refused: 10 minutes at 240 frames a second.
 inline constexpr std::uint64_t kMaxFilmFrames = 144'000;
 
-enum class JobKind { kImage, kSound, kVideo, kFacts };
+enum class JobKind { kImage, kSound, kVideo, kFacts, kKind };
 
 struct Job {
   JobKind kind = JobKind::kImage;

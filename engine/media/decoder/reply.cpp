@@ -287,4 +287,17 @@ Result<MediaFacts> parse_facts(std::string_view reply) {
   return facts_from_json(reply);
 }
 
+std::string encode_kind(MediaKind kind) {
+  return dump({{"kind", static_cast<std::uint64_t>(kind)}});
+}
+
+Result<MediaKind> parse_kind(std::string_view reply) {
+  PREFLIGHT_TRY(const json object, parse_reply(reply));
+  std::uint64_t kind = 0;
+  Fields fields(object);
+  fields.whole("kind", kind, static_cast<std::uint64_t>(MediaKind::kFilm));
+  PREFLIGHT_TRY_VOID(fields.done());
+  return static_cast<MediaKind>(kind);
+}
+
 }  // namespace preflight::media

@@ -21,6 +21,7 @@ Result<std::string> encode_image(const DecodedImage& image, const AppendArray& a
 Result<std::string> encode_sound(const DecodedSound& sound, const AppendArray& append);
 Result<std::string> encode_video(const DecodedVideo& video, const AppendArray& append);
 std::string encode_facts(const MediaFacts& facts);
+std::string encode_kind(MediaKind kind);
 
 /// Errors: the child's own (its message is the clause after the file's name), or kInternal when the
 /// reply does not fit the protocol.
@@ -28,5 +29,6 @@ Result<DecodedImage> parse_image(std::string_view reply, std::span<const std::by
 Result<DecodedSound> parse_sound(std::string_view reply, std::span<const std::byte> memory);
 Result<DecodedVideo> parse_video(std::string_view reply, std::span<const std::byte> memory);
 Result<MediaFacts> parse_facts(std::string_view reply);
+Result<MediaKind> parse_kind(std::string_view reply);
 
 }  // namespace preflight::media
