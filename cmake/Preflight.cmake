@@ -37,7 +37,7 @@ function(preflight_program name)
   target_link_libraries(${name} PRIVATE preflight_flags ${arg_LINK})
 endfunction()
 
-# What the sanitizers run: every test that needs no device (label gpu).
+# What the sanitizers run: every test program without the label gpu. They get the label host.
 add_custom_target(host_tests)
 
 # preflight_test(NAME SOURCES a.cpp ... LINK target ... [LABELS ...] [NEEDS program ...])
@@ -55,6 +55,7 @@ function(preflight_test name)
     add_dependencies(${name} ${arg_NEEDS})
   endif()
   if(NOT "gpu" IN_LIST arg_LABELS)
+    list(APPEND arg_LABELS host)
     add_dependencies(host_tests ${name})
   endif()
   if(NOT arg_TIMEOUT)

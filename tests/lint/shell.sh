@@ -6,4 +6,4 @@ cd "$(dirname "$0")/../.."
 command -v shellcheck >/dev/null || { echo "shellcheck is not installed"; exit 77; }
 tracked '*' | while IFS= read -r file; do
   case $file in *.sh) echo "$file" ;; *) head -c 64 "$file" | head -n 1 | grep -aqE '^#!.*/(sh|bash|env bash)' && echo "$file" ;; esac
-done | xargs shellcheck --source-path=SCRIPTDIR/../.. --external-sources --shell=bash
+done | xargs shellcheck --source-path=SCRIPTDIR/../.. --external-sources

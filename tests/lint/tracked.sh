@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by the checks here: tracked GLOB... names the repository's own files, one per line.
 # Sources of an archive have no git: there every file outside build/ counts.
 tracked() {
