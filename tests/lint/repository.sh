@@ -21,7 +21,7 @@ if [ "$data_bytes" -gt $max_data_bytes ]; then
 fi
 
 # Home and work folders, folders beside the repository, hosts given by number or port.
-private='(^|[^A-Za-z0-9_.$}/-])/(wor[k]|roo[t]|home/[a-z]+)/|\.\./share[d]|https?://([0-9]+\.){3}[0-9]+|https?://[a-z0-9.-]+:[0-9]+/'
+private='(^|[^A-Za-z0-9_.$}>/-])/(wor[k]|roo[t]|home/[a-z]+)/|\.\./share[d]|https?://([0-9]+\.){3}[0-9]+|https?://[a-z0-9.-]+:[0-9]+/'
 if tracked '*' | xargs grep -nIE "$private"; then
   echo "the lines above name a place that only one machine has"
   failed=1
