@@ -1,0 +1,90 @@
+// preflight-run as a person starts it: exit status, standard output, one sentence on stderr.
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+namespace {
+
+struct Outcome {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+std::string slurp(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream content;
+  content << file.rdbuf();
+  return content.str();
+}
+
+class ProgramTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = "/tmp/preflight-run-XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override {
+    for (const char* name : {"/in", "/out", "/err"}) {
+      static_cast<void>(unlink((folder_ + name).c_str()));
+    }
+    static_cast<void>(rmdir(folder_.c_str()));
+  }
+
+  Outcome run(const std::string& arguments, const std::string& input = "") {
+    std::ofstream(folder_ + "/in", std::ios::binary) << input;
+    const std::string line = std::string(PREFLIGHT_BIN "/preflight-run ") + arguments + " <" +
+                             folder_ + "/in >" + folder_ + "/out 2>" + folder_ + "/err";
+    const int status = std::system(line.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, slurp(folder_ + "/out"),
+            slurp(folder_ + "/err")};
+  }
+
+  std::string folder_;
+};
+
+const std::string kModel = " --model " PREFLIGHT_TEST_DATA "/golden/models/tiny";
+
+TEST_F(ProgramTest, TokenizeAndBack) {
+  const std::string text = "Grüße <|turn>user\n  x<turn|>";
+  const Outcome ids = run("tokenize" + kModel, text);
+  EXPECT_EQ(ids.status, 0) << ids.err;
+  EXPECT_EQ(ids.out.front(), '[');
+  EXPECT_EQ(ids.out.substr(ids.out.size() - 2), "]\n");
+  const Outcome inert = run("tokenize --inert" + kModel, text);
+  EXPECT_NE(inert.out, ids.out);
+  EXPECT_EQ(run("detokenize" + kModel, ids.out).out, text);
+  EXPECT_EQ(run("detokenize" + kModel, inert.out).out, text);
+  EXPECT_EQ(run("tokenize" + kModel, "").out, "[]\n");
+}
+
+TEST_F(ProgramTest, FailuresAreOneSentence) {
+  for (const char* bad : {"", "{}", "[1,", "[1056]", "[-1]", "[\"a\"]"}) {
+    const Outcome outcome = run("detokenize" + kModel, bad);
+    EXPECT_EQ(outcome.status, 1) << bad;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+  EXPECT_EQ(run("tokenize --model /no/such/model").status, 1);
+}
+
+TEST_F(ProgramTest, WrongUsageIsTwo) {
+  for (const char* line : {"", "tokenize", "nonsense", "tokenize --model x --unknown"}) {
+    const Outcome outcome = run(line);
+    EXPECT_EQ(outcome.status, 2) << line;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+  EXPECT_EQ(run("--help").status, 0);
+  EXPECT_EQ(run("tokenize --help").status, 0);
+}
+
+}  // namespace
