@@ -247,6 +247,12 @@ std::optional<std::uint8_t> Automaton::only_byte(const Cursor& cursor) const {
   if (instruction.op == Op::kText) {
     return static_cast<std::uint8_t>(texts[instruction.index][cursor.at]);
   }
+  if (instruction.op == Op::kChoice) {
+    const LiteralTrie& choice = choices[instruction.index];
+    const LiteralTrie::Node& node = choice.nodes()[cursor.at];
+    if (!node.terminal && node.n_children > 1) return std::nullopt;
+    if (!node.terminal) return choice.nodes()[node.first_child].byte;
+  }
   if (instruction.op == Op::kString && cursor.mode == kGround && !cursor.fresh &&
       cursor.tokens == instruction.max) {
     return static_cast<std::uint8_t>('"');

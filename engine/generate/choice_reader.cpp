@@ -75,8 +75,8 @@ Result<void> ChoiceReader::read(const ConstraintState& state, std::span<const fl
   if (!branches) return {};
 
   if (logits.size() < state.vocabulary_size()) {
-    return fail(ErrorCode::kInternal, fmt::format("a row of {} logits, expected at least {}", logits.size(),
-                                                  state.vocabulary_size()));
+    return fail(ErrorCode::kInternal, fmt::format("a row of {} logits, expected at least {}",
+                                                  logits.size(), state.vocabulary_size()));
   }
   PREFLIGHT_TRY(const Softmax softmax, Softmax::over(logits));
   std::map<LiteralRange, double> masses;  // ordered, so that sums do not depend on addresses

@@ -24,6 +24,8 @@ constexpr std::uint32_t kMaxStringChars = 1'000'000;
 constexpr std::uint32_t kMaxArrayItems = 65'535;  // Cursor::items
 constexpr std::size_t kMaxLiterals = 4096;
 constexpr std::size_t kMaxKeys = 1024;
+constexpr std::size_t kMaxKeyBytes = 256;
+constexpr std::size_t kMaxChoices = 4096;  // places, each of which keeps its pointer
 
 // Keywords that say something about a schema and nothing about its values.
 constexpr std::array<std::string_view, 9> kAnnotations = {
@@ -151,7 +153,7 @@ class Compiler {
   Result<AnswerSize> array(const Json& schema, const Spot& spot);
   Result<AnswerSize> string(const Json& schema, const Spot& spot);
   Result<AnswerSize> number(const Json& schema, bool integer, const Spot& spot);
-  AnswerSize choice(std::vector<Literal> literals, const Spot& spot);
+  Result<AnswerSize> choice(std::vector<Literal> literals, const Spot& spot);
 
   // Fixed text; neighbouring pieces become one instruction.
   AnswerSize text(std::string_view piece) {
@@ -276,7 +278,11 @@ Result<AnswerSize> Compiler::literals(const Json& schema, const Spot& spot) {
   return choice(std::move(literals), spot);
 }
 
-AnswerSize Compiler::choice(std::vector<Literal> literals, const Spot& spot) {
+Result<AnswerSize> Compiler::choice(std::vector<Literal> literals, const Spot& spot) {
+  if (automaton_.choices.size() == kMaxChoices) {
+    return refuse(ErrorCode::kUnsupported, spot.schema_pointer,
+                  fmt::format("more than {} places with a choice", kMaxChoices));
+  }
   LiteralTrie trie(std::move(literals));
   AnswerSize size = text(trie.literals()[0].json.substr(0, trie.common_prefix()));
   size.tokens += trie.longest_bytes();
@@ -325,6 +331,11 @@ Result<AnswerSize> Compiler::object(const Json& schema, const Spot& spot) {
     if (!text::is_well_formed(key)) {
       return refuse(ErrorCode::kInvalidInput, pointer + "/properties",
                     "a key is not well-formed UTF-8");
+    }
+    if (key.size() > kMaxKeyBytes) {
+      return refuse(
+          ErrorCode::kUnsupported, pointer + "/properties",
+          fmt::format("a key of {} bytes, at most {} are supported", key.size(), kMaxKeyBytes));
     }
     size.add(text(fmt::format("{}{}:", first ? "" : ",", write(Json(key)))));
     first = false;

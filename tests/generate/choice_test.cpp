@@ -194,16 +194,22 @@ TEST_F(ChoiceTest, StopTokensEndANumberAtTheRoot) {
 }
 
 TEST_F(ChoiceTest, AChoiceEnteredByAnEarlierTokenSaysSo) {
-  tokenizer_ = word_tokenizer({"true,n"});
+  tokenizer_ = word_tokenizer({"true,\""});
   vocabulary_ = vocabulary_of(tokenizer_);
-  open(R"({"type":"array","minItems":2,"maxItems":2,"items":{"enum":[true,null,"x"]}})");
+  open(R"({"type":"array","minItems":2,"maxItems":2,"items":{"enum":[true,"x","y"]}})");
   ASSERT_TRUE(advance_text(*state_, tokenizer_, "["));
-  take({{"true,n", 0.5}, {"n", 0.5}}, "true,n");
+  take({{"true,\"", 0.5}, {"\"", 0.5}}, "true,\"");
   const ChoiceOutcome first = only_outcome();
   EXPECT_TRUE(first.whole);
+  EXPECT_EQ(first.pointer, "/0");
   EXPECT_NEAR(find(first, "true").probability, 0.5, 1e-6);
-  // One literal is left of the second, so there is nothing to read.
-  EXPECT_FALSE(state_->choice());
+  // The quote has excluded `true` from the second.
+  take({{"x", 0.25}, {"y", 0.75}}, "y");
+  const ChoiceOutcome second = only_outcome();
+  EXPECT_FALSE(second.whole);
+  EXPECT_EQ(second.pointer, "/1");
+  EXPECT_EQ(second.literals.size(), 2u);
+  EXPECT_NEAR(find(second, "\"y\"").probability, 0.75, 1e-6);
 }
 
 TEST_F(ChoiceTest, RefusesRowsThatAreNoProbabilities) {

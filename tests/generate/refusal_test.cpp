@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -144,6 +145,27 @@ TEST(Refusal, TheLongestAnswerMustFit) {
   ++limits.max_tokens;
   --limits.max_chars;
   EXPECT_FALSE(Schema::compile(schema, tiny_vocabulary(), limits));
+}
+
+TEST(Refusal, HugeSchemasAreRefused) {
+  const auto refused = [](const std::string& schema) {
+    return !Schema::compile(schema, tiny_vocabulary(), wide_limits());
+  };
+  const auto keys = [](int n, std::size_t length, const std::string& value) {
+    std::string text = R"({"type":"object","properties":{)";
+    for (int i = 0; i < n; ++i) {
+      text += fmt::format("{}\"{:0{}}\":{}", i > 0 ? "," : "", i, length, value);
+    }
+    return text + "}}";
+  };
+  const std::string boolean = R"({"type":"boolean"})";
+  EXPECT_FALSE(refused(keys(1024, 10, boolean)));
+  EXPECT_TRUE(refused(keys(1025, 10, boolean)));
+  EXPECT_FALSE(refused(keys(2, 256, boolean)));
+  EXPECT_TRUE(refused(keys(2, 257, boolean)));
+  EXPECT_FALSE(refused(keys(4, 5, keys(1024, 5, boolean))));
+  EXPECT_TRUE(refused(keys(5, 5, keys(1024, 5, boolean))));
+  EXPECT_TRUE(refused(R"({"const":")" + std::string(1 << 20, 'a') + R"("})"));
 }
 
 TEST(Refusal, SizesThatWouldOverflowAreRefused) {
