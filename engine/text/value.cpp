@@ -8,7 +8,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
+
+#include "engine/text/value_builder.h"
 
 namespace preflight::text {
 namespace {
@@ -28,88 +29,94 @@ void drop_repeated_keys(Value& object) {
   object.items.resize(n_kept);
 }
 
-/// Builds a Value out of the parser's events. Returning false from an event ends the parsing.
-class Builder final : public nlohmann::json_sax<nlohmann::json> {
- public:
-  bool null() override { return add(Value{}); }
-  bool boolean(bool value) override {
-    Value out;
-    out.kind = Value::Kind::kBoolean;
-    out.boolean = value;
-    return add(std::move(out));
-  }
-  bool number_integer(number_integer_t value) override { return add_number(fmt::to_string(value)); }
-  bool number_unsigned(number_unsigned_t value) override {
-    return add_number(fmt::to_string(value));
-  }
-  bool number_float(number_float_t value, const string_t& source) override {
-    const bool big_integer = source.find_first_of(".eE") == string_t::npos;
-    return add_number(big_integer ? source : float_text(value));
-  }
-  bool string(string_t& value) override {
-    Value out;
-    out.kind = Value::Kind::kString;
-    out.text = std::move(value);
-    return add(std::move(out));
-  }
-  bool binary(binary_t& /*value*/) override { return false; }
-  bool start_object(std::size_t /*elements*/) override { return open(Value::Kind::kObject); }
-  bool key(string_t& value) override {
-    open_.back().keys.push_back(std::move(value));
-    return true;
-  }
-  bool end_object() override {
-    drop_repeated_keys(open_.back());
-    return close();
-  }
-  bool start_array(std::size_t /*elements*/) override { return open(Value::Kind::kArray); }
-  bool end_array() override { return close(); }
-  bool parse_error(std::size_t position, const std::string& /*token*/,
-                   const nlohmann::detail::exception& /*error*/) override {
-    fault_ = fmt::format("is not valid JSON at byte {}", position);
-    return false;
-  }
-
-  Value root;
-  const std::string& fault() const { return fault_; }
-
- private:
-  bool open(Value::Kind kind) {
-    if (open_.size() >= kMaxDepth) {
-      fault_ = fmt::format("is nested deeper than {} levels", kMaxDepth);
-      return false;
-    }
-    open_.emplace_back().kind = kind;
-    return true;
-  }
-
-  bool close() {
-    Value done = std::move(open_.back());
-    open_.pop_back();
-    return add(std::move(done));
-  }
-
-  bool add_number(std::string text) {
-    Value out;
-    out.kind = Value::Kind::kNumber;
-    out.text = std::move(text);
-    return add(std::move(out));
-  }
-
-  bool add(Value value) {
-    if (open_.empty()) {
-      root = std::move(value);
-    } else {
-      open_.back().items.push_back(std::move(value));
-    }
-    return true;
-  }
-
-  std::vector<Value> open_;
-  std::string fault_;
-};
-
 }  // namespace
+
+bool ValueBuilder::null() { return add(Value{}); }
+
+bool ValueBuilder::boolean(bool value) {
+  Value out;
+  out.kind = Value::Kind::kBoolean;
+  out.boolean = value;
+  return add(std::move(out));
+}
+
+bool ValueBuilder::number_integer(number_integer_t value) {
+  return add_number(fmt::to_string(value));
+}
+
+bool ValueBuilder::number_unsigned(number_unsigned_t value) {
+  return add_number(fmt::to_string(value));
+}
+
+bool ValueBuilder::number_float(number_float_t value, const string_t& source) {
+  const bool big_integer = source.find_first_of(".eE") == string_t::npos;
+  return add_number(big_integer ? source : float_text(value));
+}
+
+bool ValueBuilder::string(string_t& value) {
+  Value out;
+  out.kind = Value::Kind::kString;
+  out.text = std::move(value);
+  return add(std::move(out));
+}
+
+bool ValueBuilder::binary(binary_t& /*value*/) { return fail("holds binary data"); }
+
+bool ValueBuilder::start_object(std::size_t /*elements*/) { return open(Value::Kind::kObject); }
+
+bool ValueBuilder::key(string_t& value) {
+  open_.back().keys.push_back(std::move(value));
+  return true;
+}
+
+bool ValueBuilder::end_object() {
+  drop_repeated_keys(open_.back());
+  return close();
+}
+
+bool ValueBuilder::start_array(std::size_t /*elements*/) { return open(Value::Kind::kArray); }
+
+bool ValueBuilder::end_array() { return close(); }
+
+bool ValueBuilder::parse_error(std::size_t position, const std::string& /*token*/,
+                               const nlohmann::detail::exception& /*error*/) {
+  return fail(fmt::format("is not valid JSON at byte {}", position));
+}
+
+bool ValueBuilder::fail(std::string fault) {
+  fault_ = std::move(fault);
+  return false;
+}
+
+bool ValueBuilder::open(Value::Kind kind) {
+  if (open_.size() >= kMaxDepth) {
+    return fail(fmt::format("is nested deeper than {} levels", kMaxDepth));
+  }
+  open_.emplace_back().kind = kind;
+  return true;
+}
+
+bool ValueBuilder::close() {
+  Value done = std::move(open_.back());
+  open_.pop_back();
+  return add(std::move(done));
+}
+
+bool ValueBuilder::add_number(std::string text) {
+  Value out;
+  out.kind = Value::Kind::kNumber;
+  out.text = std::move(text);
+  return add(std::move(out));
+}
+
+bool ValueBuilder::add(Value value) {
+  if (open_.empty()) {
+    root_ = std::move(value);
+  } else {
+    open_.back().items.push_back(std::move(value));
+  }
+  return true;
+}
 
 Value Value::string(std::string_view text) {
   Value out;
@@ -174,11 +181,11 @@ std::string_view kind_name(Value::Kind kind) {
 }
 
 Result<Value> parse_value(std::string_view json, std::string_view what) {
-  Builder builder;
+  ValueBuilder builder;
   if (!nlohmann::json::sax_parse(json.begin(), json.end(), &builder)) {
     return fail(ErrorCode::kInvalidInput, fmt::format("{} {}", what, builder.fault()));
   }
-  return std::move(builder.root);
+  return builder.take();
 }
 
 std::string float_text(double number) {

@@ -56,12 +56,12 @@ TEST(TokenizerJsonTest, RefusesOtherMethodsByName) {
     return message(file);
   };
   EXPECT_EQ(with("/model/type", "Unigram"),
-            "tokenizer.json: model.type is \"Unigram\", expected \"BPE\"");
+            "tokenizer.json: model.type is 'Unigram', expected 'BPE'");
   EXPECT_EQ(with("/model/byte_fallback", false),
             "tokenizer.json: model.byte_fallback is false, expected true");
-  EXPECT_EQ(with("/model/dropout", 0.1), "tokenizer.json: model.dropout is 0.1, expected null");
+  EXPECT_EQ(with("/model/dropout", 0.1), "tokenizer.json: model.dropout is '0.1', expected null");
   EXPECT_EQ(with("/normalizer", {{"type", "NFC"}}),
-            "tokenizer.json: normalizer is {\"type\":\"NFC\"}, expected one Replace of a space by "
+            "tokenizer.json: normalizer is of the type 'NFC', expected one Replace of a space by "
             "U+2581");
   EXPECT_EQ(with("/added_tokens/2/lstrip", true),
             "tokenizer.json: added_tokens[2].lstrip is true, expected false");
@@ -71,7 +71,7 @@ TEST(TokenizerJsonTest, RefusesOtherMethodsByName) {
 
 TEST(TokenizerJsonTest, RefusesMalformedListsByName) {
   EXPECT_EQ(read_tokenizer_json("{\"model\":").error().message,
-            "tokenizer.json: the file is not a JSON object");
+            "tokenizer.json is not valid JSON at byte 10");
   EXPECT_EQ(message(Json::array()), "tokenizer.json: the file is not a JSON object");
 
   Json file = golden_file();
