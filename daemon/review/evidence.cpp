@@ -1,0 +1,149 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "daemon/protocol/sha256.h"
+#include "daemon/review/text_match.h"
+#include "daemon/review/verdict.h"
+
+namespace preflight::review {
+namespace {
+
+using Json = nlohmann::json;
+
+template <class T>
+const T* by_id(const std::vector<T>& list, std::string_view id) {
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const T& entry) { return entry.id == id; });
+  return found == list.end() ? nullptr : &*found;
+}
+
+std::string how_sure(const QuoteMatch& match) {
+  return match.similarity >= 0.9995 ? std::string("exact")
+                                    : fmt::format("similar {:.2f}", match.similarity);
+}
+
+}  // namespace
+
+std::optional<Json> check_evidence(const PromptContext& context, const Observations& observations,
+                                   const std::vector<std::string>& kinds, std::string_view at,
+                                   std::string_view quote) {
+  const Material& material = *context.material;
+  const auto accepts = [&](std::string_view kind) {
+    return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+  };
+  const auto holds = [&](const QuoteMatch& match) {
+    return match.similarity >= context.checks->quote_similarity && match.numbers_agree;
+  };
+  if (const TextItem* item = by_id(material.texts, at); item != nullptr) {
+    const bool rail = item->id.starts_with("guardrails");
+    if (!accepts("text") && !(rail && accepts("guardrail"))) return std::nullopt;
+    const QuoteMatch match = find_quote(quote, item->text);
+    if (!holds(match)) return std::nullopt;
+    return Json{{"type", rail ? "guardrail" : "text"},
+                {"asset", item->asset},
+                {"line", match.line},
+                {"quote", quote},
+                {"check", how_sure(match)}};
+  }
+  if (const Clip* clip = by_id(material.clips, at); clip != nullptr) {
+    if (!accepts("speech")) return std::nullopt;
+    const auto heard = std::find_if(observations.heard.begin(), observations.heard.end(),
+                                    [&](const Heard& entry) { return entry.clip == clip->id; });
+    if (heard == observations.heard.end()) return std::nullopt;
+    const QuoteMatch match = find_quote(quote, heard->text);
+    if (!holds(match)) return std::nullopt;
+    return Json{{"type", "speech"},        {"asset", clip->asset}, {"clip", clip->id},
+                {"t0", clip->start_s},     {"t1", clip->end_s},    {"quote", quote},
+                {"check", how_sure(match)}};
+  }
+  if (const Frame* frame = by_id(material.frames, at); frame != nullptr) {
+    Json out = {{"asset", frame->asset}, {"frame", frame->id}, {"t", frame->time_s}};
+    for (const Seen& seen : observations.screen) {
+      if (!accepts("screen_text") || seen.frame != frame->id) continue;
+      const QuoteMatch match = find_quote(quote, seen.text);
+      if (!holds(match)) continue;
+      out["type"] = "screen_text";
+      out["quote"] = quote;
+      out["check"] = how_sure(match);
+      return out;
+    }
+    // What is described in words cannot be compared with words; that the frame was shown can.
+    if (!accepts("frame") || normalised(quote).empty()) return std::nullopt;
+    out["type"] = "frame";
+    out["description"] = quote;
+    out["check"] = "the frame was shown";
+    return out;
+  }
+  if (const Picture* picture = by_id(material.pictures, at); picture != nullptr) {
+    if (!accepts("image") || normalised(quote).empty()) return std::nullopt;
+    return Json{{"type", "image"},
+                {"asset", picture->asset},
+                {"description", quote},
+                {"check", "the picture was shown"}};
+  }
+  return std::nullopt;
+}
+
+std::string fingerprint(std::string_view code, std::string_view quote, std::string_view role) {
+  std::string lower(code);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  const std::string hash =
+      protocol::sha256_hex(fmt::format("{}\n{}\n{}", lower, normalised(quote), role));
+  return fmt::format("{}:{}", lower, hash.substr(0, 16));
+}
+
+std::map<std::size_t, std::string> value_offsets(std::string_view json) {
+  std::map<std::size_t, std::string> out;
+  struct Level {
+    std::string pointer;
+    bool is_list = false;
+    std::size_t index = 0;
+    std::string key;
+  };
+  std::vector<Level> levels;
+  bool wants_key = false;
+  const auto here = [&]() -> std::string {
+    if (levels.empty()) return {};
+    const Level& level = levels.back();
+    return fmt::format("{}/{}", level.pointer,
+                       level.is_list ? std::to_string(level.index) : level.key);
+  };
+  for (std::size_t i = 0; i < json.size();) {
+    const char c = json[i];
+    if (c == ',') {
+      if (!levels.empty() && levels.back().is_list) ++levels.back().index;
+      wants_key = !levels.empty() && !levels.back().is_list;
+      ++i;
+    } else if (c == '{' || c == '[') {
+      out[i] = here();
+      levels.push_back({here(), c == '[', 0, {}});
+      wants_key = c == '{';
+      ++i;
+    } else if (c == '}' || c == ']') {
+      if (!levels.empty()) levels.pop_back();
+      wants_key = false;
+      ++i;
+    } else if (c == '"') {
+      std::size_t end = i + 1;
+      while (end < json.size() && json[end] != '"') end += json[end] == '\\' ? 2U : 1U;
+      if (wants_key && !levels.empty()) {
+        levels.back().key = std::string(json.substr(i + 1, end - i - 1));
+        wants_key = false;
+      } else {
+        out[i] = here();
+      }
+      i = end + 1;
+    } else if (c == ':' || c == ' ' || c == '\n') {
+      ++i;
+    } else {
+      out[i] = here();
+      while (i < json.size() && json[i] != ',' && json[i] != '}' && json[i] != ']') ++i;
+    }
+  }
+  return out;
+}
+
+}  // namespace preflight::review

@@ -1,0 +1,188 @@
+#include "daemon/review/model_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "daemon/protocol/bundle.h"
+#include "engine/media/image.h"
+#include "engine/media/sound.h"
+
+namespace preflight::review {
+namespace {
+
+using engine::Input;
+using engine::SequenceId;
+
+bool is_words(const PromptPart& part) { return part.picture == nullptr && part.samples == nullptr; }
+
+/// The words from `begin` up to the next picture or sound.
+std::vector<text::Segment> words_from(const Prompt& prompt, std::size_t& at) {
+  std::vector<text::Segment> segments;
+  for (; at < prompt.size() && is_words(prompt[at]); ++at)
+    segments.push_back({prompt[at].text, prompt[at].trusted});
+  return segments;
+}
+
+Result<media::ImagePatches> patches_of(const PromptPart& part) {
+  if (part.budget != 0) return media::image_patches(*part.picture, part.budget);
+  const media::RgbImage& picture = *part.picture;
+  if (picture.width == 0 || picture.height == 0 || picture.width % media::kPatchSide != 0 ||
+      picture.height % media::kPatchSide != 0) {
+    return fail(ErrorCode::kInternal, fmt::format("a frame of {}x{} is not cut into whole patches",
+                                                  picture.width, picture.height));
+  }
+  return media::cut_patches(picture);
+}
+
+std::uint64_t picture_tokens(const PromptPart& part) {
+  media::Size size{part.picture->width, part.picture->height};
+  if (part.budget != 0) {
+    const auto target = media::target_size(size, part.budget);
+    if (!target) return 0;  // an empty picture: encode says so
+    size = *target;
+  }
+  return std::uint64_t{size.width / media::kPatchSide} * (size.height / media::kPatchSide);
+}
+
+}  // namespace
+
+Result<ModelSession> ModelSession::create(engine::Engine& engine, std::uint32_t context_tokens) {
+  PREFLIGHT_TRY(auto vocabulary, generate::Vocabulary::build(engine.tokenizer(),
+                                                             engine.special_tokens().suppressed));
+  return ModelSession(engine, std::move(vocabulary), context_tokens);
+}
+
+bool ModelSession::sees() const {
+  return engine_->config().vision_embed_dim > 0 && engine_->special_tokens().image >= 0;
+}
+
+bool ModelSession::hears() const {
+  return engine_->config().audio_frame > 0 && engine_->special_tokens().audio >= 0;
+}
+
+std::uint64_t ModelSession::count_tokens(const Prompt& prompt) const {
+  std::uint64_t tokens = 0;
+  for (std::size_t at = 0; at < prompt.size();) {
+    const std::vector<text::Segment> segments = words_from(prompt, at);
+    if (!segments.empty()) tokens += engine_->tokenizer().encode(segments).size();
+    if (at == prompt.size()) break;
+    const PromptPart& part = prompt[at++];
+    tokens += 2 + (part.picture != nullptr ? picture_tokens(part)
+                                           : media::n_audio_frames(part.samples->size()));
+  }
+  return tokens;
+}
+
+double ModelSession::characters_per_token(std::string_view words) const {
+  const std::size_t tokens = engine_->tokenizer().encode(words, false).size();
+  if (tokens == 0) return 1;
+  return static_cast<double>(protocol::code_points(words)) / static_cast<double>(tokens);
+}
+
+Result<SequenceId> ModelSession::open() { return engine_->open(); }
+
+Result<SequenceId> ModelSession::fork(SequenceId sequence) { return engine_->fork(sequence); }
+
+Result<ModelSession::Encoded> ModelSession::encode(const Prompt& prompt, bool first) {
+  const model::SpecialTokens& special = engine_->special_tokens();
+  Encoded out;
+  const std::size_t dim = engine_->config().model_dim;
+  if (first && special.bos >= 0) out.inputs.push_back({special.bos, nullptr, false});
+  for (std::size_t at = 0; at < prompt.size();) {
+    const std::vector<text::Segment> segments = words_from(prompt, at);
+    if (!segments.empty()) {
+      for (const std::int32_t id : engine_->tokenizer().encode(segments))
+        out.inputs.push_back({id, nullptr, false});
+    }
+    if (at == prompt.size()) break;
+    const PromptPart& part = prompt[at++];
+    const bool picture = part.picture != nullptr;
+    engine::SoftTokens soft;
+    if (picture) {
+      PREFLIGHT_TRY(const media::ImagePatches patches, patches_of(part));
+      PREFLIGHT_TRY(soft, engine_->embed_image(patches));
+    } else {
+      PREFLIGHT_TRY(soft, engine_->embed_audio(*part.samples));
+    }
+    out.soft.push_back(std::move(soft));
+    const engine::SoftTokens& rows = out.soft.back();
+    out.inputs.push_back({picture ? special.boi : special.boa, nullptr, false});
+    for (std::uint32_t i = 0; i < rows.n_tokens; ++i) {
+      out.inputs.push_back(
+          {picture ? special.image : special.audio, rows.rows.data() + i * dim, picture});
+    }
+    out.inputs.push_back({picture ? special.eoi : special.eoa, nullptr, false});
+  }
+  return out;
+}
+
+Result<void> ModelSession::prefill(SequenceId sequence, const Prompt& prompt, bool first,
+                                   const Progress& progress, const Cancelled& cancelled) {
+  PREFLIGHT_TRY(const Encoded encoded, encode(prompt, first));
+  return engine_->prefill(sequence, encoded.inputs, progress, cancelled);
+}
+
+Result<void> ModelSession::prefill_many(std::span<const SequenceId> sequences,
+                                        std::span<const Prompt> prompts, bool first,
+                                        const Cancelled& cancelled) {
+  std::vector<Encoded> encoded;
+  std::vector<std::vector<Input>> inputs;
+  for (const Prompt& prompt : prompts) {
+    PREFLIGHT_TRY(Encoded one, encode(prompt, first));
+    encoded.push_back(std::move(one));
+  }
+  for (Encoded& one : encoded) inputs.push_back(std::move(one.inputs));
+  return engine_->prefill_many(sequences, inputs, cancelled);
+}
+
+Result<std::vector<CheckAnswer>> ModelSession::answer(
+    std::span<const SequenceId> sequences, std::span<const nlohmann::ordered_json> schemas,
+    const Cancelled& cancelled) {
+  generate::ConstraintLimits limits;
+  // Upper bounds over every tokenisation, the worst four bytes a character: far above what any
+  // answer takes, and only there to refuse a schema without an end.
+  limits.max_tokens = 1 << 16;
+  std::vector<engine::GenerateRow> rows;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    PREFLIGHT_TRY(const generate::Schema schema,
+                  generate::Schema::compile(schemas[i], vocabulary_, limits));
+    rows.push_back({sequences[i], schema.begin(),
+                    static_cast<std::uint32_t>(schema.longest_answer_tokens() + 1)});
+  }
+  PREFLIGHT_TRY(const std::vector<engine::Generation> made, engine_->generate(rows, cancelled));
+  std::vector<CheckAnswer> out;
+  for (const engine::Generation& generation : made) {
+    if (generation.finish_reason == engine::FinishReason::kCancelled)
+      return fail(ErrorCode::kCancelled, "the review was cancelled");
+    if (generation.finish_reason == engine::FinishReason::kLength)
+      return fail(ErrorCode::kLimit, "the model's answer did not end within its context");
+    CheckAnswer answer;
+    answer.text = generation.text;
+    const std::map<std::size_t, std::string> values = value_offsets(answer.text);
+    for (const engine::ChoiceReading& choice : generation.choices) {
+      // A choice may be read a little before or inside its literal (the quote is fixed text).
+      auto value = values.upper_bound(choice.text_offset_bytes);
+      if (value == values.begin() || choice.taken >= choice.probabilities.size()) continue;
+      --value;
+      double allowed = 0;
+      for (const double p : choice.probabilities) allowed += p;
+      ChoiceStat stat;
+      stat.p = allowed > 0 ? choice.probabilities[choice.taken] / allowed : 0;
+      stat.margin = choice.margin;
+      stat.outside = choice.outside;
+      answer.choices[value->second] = stat;
+    }
+    out.push_back(std::move(answer));
+  }
+  return out;
+}
+
+PassWork ModelSession::work() const {
+  const engine::Meter& meter = engine_->meter();
+  return {meter.prefilled_tokens, meter.generated_tokens, meter.forced_tokens,
+          meter.narrow_steps,     meter.wide_steps,       0};
+}
+
+}  // namespace preflight::review

@@ -1,0 +1,79 @@
+// The only door from the review to the engine: prompts become inputs, schemas become constraints.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/review/prompt.h"
+#include "daemon/review/verdict.h"
+#include "engine/engine.h"
+#include "engine/generate/vocabulary.h"
+#include "vk/error.h"
+
+namespace preflight::review {
+
+/// Work of one pass. Tokens and steps are the same on every repetition; seconds are not.
+struct PassWork {
+  std::uint64_t prefilled_tokens = 0, generated_tokens = 0, forced_tokens = 0;
+  std::uint64_t narrow_steps = 0, wide_steps = 0;
+  double seconds = 0;
+};
+
+using Cancelled = std::function<bool()>;
+using Progress = std::function<void(std::uint64_t done_tokens, std::uint64_t total_tokens)>;
+
+class ModelSession {
+ public:
+  /// `engine` must outlive the session. Errors: a vocabulary that cannot write JSON.
+  static Result<ModelSession> create(engine::Engine& engine, std::uint32_t context_tokens);
+
+  bool sees() const;   ///< the model has image weights
+  bool hears() const;  ///< the model has sound weights
+  std::uint32_t context_tokens() const { return context_tokens_; }
+
+  /// Tokens and soft tokens of a prompt, `bos` not counted.
+  std::uint64_t count_tokens(const Prompt& prompt) const;
+  /// Characters of ordinary words that one token stands for, on average.
+  double characters_per_token(std::string_view words) const;
+
+  Result<engine::SequenceId> open();
+  Result<engine::SequenceId> fork(engine::SequenceId sequence);
+  void close(engine::SequenceId sequence) { engine_->close(sequence); }
+  /// `first`: nothing stands in the sequence yet, so it begins with bos.
+  Result<void> prefill(engine::SequenceId sequence, const Prompt& prompt, bool first,
+                       const Progress& progress, const Cancelled& cancelled);
+  /// Several sequences in one go.
+  Result<void> prefill_many(std::span<const engine::SequenceId> sequences,
+                            std::span<const Prompt> prompts, bool first,
+                            const Cancelled& cancelled);
+  /// Decodes all rows together, each under its schema.
+  /// Errors: kLimit where an answer does not end within the context.
+  Result<std::vector<CheckAnswer>> answer(std::span<const engine::SequenceId> sequences,
+                                          std::span<const nlohmann::ordered_json> schemas,
+                                          const Cancelled& cancelled);
+
+  /// What the engine has done so far; differences are a pass's work (without seconds).
+  PassWork work() const;
+
+ private:
+  struct Encoded {
+    std::vector<engine::Input> inputs;
+    std::vector<engine::SoftTokens> soft;  ///< what the inputs point into
+  };
+  ModelSession(engine::Engine& engine, std::shared_ptr<const generate::Vocabulary> vocabulary,
+               std::uint32_t context_tokens)
+      : engine_(&engine), vocabulary_(std::move(vocabulary)), context_tokens_(context_tokens) {}
+  Result<Encoded> encode(const Prompt& prompt, bool first);
+
+  engine::Engine* engine_;
+  std::shared_ptr<const generate::Vocabulary> vocabulary_;
+  std::uint32_t context_tokens_;
+};
+
+}  // namespace preflight::review
