@@ -156,9 +156,10 @@ std::string table_of(const json& report, bool colours) {
 }
 
 std::string measured_line(const json& fact) {
-  return one_line(fmt::format("{}: {} {}", text_at(fact, "result"),
-                              joined(time_of(fact), text_at(fact, "text")),
-                              joined(text_at(fact, "asset"), text_at(fact, "placement"))));
+  const std::string where = joined(text_at(fact, "asset"), text_at(fact, "placement"));
+  return one_line(fmt::format("{}: {}{}{}", text_at(fact, "result"), where,
+                              where.empty() ? "" : ": ",
+                              joined(time_of(fact), text_at(fact, "text"))));
 }
 
 bool model_took_part(const json& report) {

@@ -31,7 +31,7 @@ std::string table_of(const nlohmann::json& report, bool colours);
 /// a formula quoted by an apostrophe.
 std::string csv_of(const nlohmann::json& report);
 
-/// One measured row on a line, for the progress: "fail: 00:03.1 video.freeze_longest is ...".
+/// One measured row on a line, for the progress: "fail: cut: 00:03.1 video.freeze_longest is ...".
 std::string measured_line(const nlohmann::json& fact);
 
 /// False when only measured rows could be made, as no model was ready.
