@@ -1,7 +1,6 @@
 #include "engine/media/film.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 
@@ -49,9 +48,12 @@ std::vector<std::uint64_t> pick_default(const FilmFrames& film) {
   if (film.duration_s < static_cast<double>(kDefaultFilmFrames)) {
     return pick_spread(film, kDefaultFilmFrames);
   }
-  const double seconds = std::min<double>(std::ceil(film.duration_s), kMaxRateFrames);
+  // Past a minute, sixty frames still cover the film to its end.
+  if (film.duration_s > static_cast<double>(kMaxRateFrames)) {
+    return pick_spread(film, kMaxRateFrames);
+  }
   std::vector<double> times_s;
-  for (double second = 0; second < seconds; second += 1.0) times_s.push_back(second);
+  for (double second = 0; second < film.duration_s; second += 1.0) times_s.push_back(second);
   return pick_at_times(film.times_s, times_s);
 }
 

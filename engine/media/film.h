@@ -21,8 +21,8 @@ std::vector<std::uint64_t> pick_at_times(std::span<const double> frame_times_s,
                                          std::span<const double> times_s);
 
 /// What `preflight` does when nothing else is asked: 32 frames of a film shorter than 32 s, else
-/// one a second and at most 60 of them. Films with a steady rate are picked by integer index,
-/// others by the times at which the frames are shown.
+/// one a second, and 60 spread over one longer than a minute. Films with a steady rate are picked
+/// by integer index, others by the times at which the frames are shown.
 struct FilmFrames {
   std::span<const double> times_s;  ///< of all frames, ascending, first = 0
   double duration_s = 0;            ///< end of the last frame
