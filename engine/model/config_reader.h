@@ -14,6 +14,7 @@ namespace preflight::model {
 /// Refuses by its name what is no language model of this architecture. Comes before everything
 /// else, so that the complaint is about the model and not about one of its tensors.
 [[nodiscard]] Result<void> check_gguf_type(const GgufFile& file);
+[[nodiscard]] Result<void> check_mmproj_type(const GgufFile& file);
 [[nodiscard]] Result<void> check_checkpoint_type(const JsonView& root);
 
 /// The configuration in the metadata of a language model GGUF (docs/model.md#gguf). Looks at

@@ -115,6 +115,8 @@ class VocabularyMaker {
   }
 
   void train() {
+    constexpr std::size_t kCommonWords = 150;
+    std::size_t n_words = 0;
     std::vector<TrainingWord> words;
     std::string_view rest = demo_words();
     while (!rest.empty()) {
@@ -122,11 +124,14 @@ class VocabularyMaker {
       const std::string_view line = rest.substr(0, end);
       rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
       if (line.empty() || line.front() == '#') continue;
-      // Mostly words stand after a space; a line or a sentence begins with the others.
-      add_forms(words, line, 4, 1);
+      // Most words stand after a space; sentences, lines and quotes begin with the other forms.
+      // What is common enough for those is in the first part of the list.
+      const bool common = n_words++ < kCommonWords;
+      add_forms(words, line, 8, common ? 3 : 1);
+      if (!common) continue;
       std::string capital(line);
       capital[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(capital[0])));
-      add_forms(words, capital, 1, 1);
+      add_forms(words, capital, 3, 3);
     }
     train_bpe(std::move(words), [this](const std::string& left, const std::string& right) {
       const std::string joined = left + right;

@@ -323,12 +323,16 @@ Result<void> read_audio(const GgufFile& file, TensorTable& tensors, ModelConfig&
 
 }  // namespace
 
-Result<void> read_mmproj_config(const GgufFile& file, TensorTable& tensors, ModelConfig& config) {
+Result<void> check_mmproj_type(const GgufFile& file) {
   PREFLIGHT_TRY(const std::string_view architecture, file.text("general.architecture"));
   if (architecture != "clip")
     return file.wrong(ErrorCode::kUnsupported, "general.architecture",
                       fmt::format("is {}, expected \"clip\" for the image and sound part",
                                   in_quotes(architecture)));
+  return {};
+}
+
+Result<void> read_mmproj_config(const GgufFile& file, TensorTable& tensors, ModelConfig& config) {
   PREFLIGHT_TRY(const bool vision, has_part(file, "vision", "gemma4uv"));
   PREFLIGHT_TRY(const bool audio, has_part(file, "audio", "gemma4ua"));
   if (!vision && !audio)

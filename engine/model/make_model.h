@@ -18,10 +18,11 @@ enum class MadeShape : std::uint8_t {
 
 struct MakeModelOptions {
   MadeShape shape = MadeShape::kDemo;
-  std::optional<std::uint32_t> n_layers;  ///< 2 to 48; default: the shape's own
-  TensorType type = TensorType::kQ4_0;    ///< of all matrices
-  std::optional<TensorType> head;  ///< of the embedding table; default: Q6_K beside packed types
-  std::optional<std::uint32_t> vocab_size;  ///< default: the shape's own
+  std::optional<std::uint32_t> n_layers = std::nullopt;  ///< 2 to 48; default: the shape's own
+  TensorType type = TensorType::kQ4_0;                   ///< of all matrices
+  std::optional<TensorType> head =
+      std::nullopt;  ///< of the embedding table; default: Q6_K beside packed types
+  std::optional<std::uint32_t> vocab_size = std::nullopt;  ///< default: the shape's own
   std::uint64_t seed = 1;
   bool mmproj = false;  ///< write the matching image and sound part instead of the language model
   unsigned n_threads = 0;  ///< 0: one per processor

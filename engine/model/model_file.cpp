@@ -110,6 +110,7 @@ Result<void> add_mmproj(const GgufFile& file, std::string_view model_name, Tenso
         ErrorCode::kInvalidInput,
         fmt::format("{}: {} has an image or sound part of its own, a second one has no place",
                     file.name(), model_name));
+  PREFLIGHT_TRY_VOID(check_mmproj_type(file));
   PREFLIGHT_TRY(const std::optional<std::uint32_t> parts, file.find_uint("split.count"));
   if (parts.value_or(0) > 1)
     return file.wrong(ErrorCode::kUnsupported, "split.count",
