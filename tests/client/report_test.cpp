@@ -59,6 +59,10 @@ TEST(Report, ExitFollowsTheWorstRowAtOrAboveTheThreshold) {
   report["rows"] = json::array({sample()["rows"][1]});
   report["facts"] = json::array({sample()["facts"][0], sample()["facts"][3]});
   EXPECT_EQ(exit_of(report, Severity::kMajor), Exit::kPass);
+  report["rows"] = json::array({sample()["rows"][4]});
+  EXPECT_EQ(exit_of(report, Severity::kMajor), Exit::kUndecided);
+  report["run"]["facts_only"] = true;
+  EXPECT_EQ(exit_of(report, Severity::kMajor), Exit::kPass) << "only measured rows were asked for";
 }
 
 TEST(Report, RefusesWhatIsNoReport) {
