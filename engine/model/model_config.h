@@ -54,7 +54,7 @@ struct ModelConfig {
   std::uint32_t vision_positions = 0;  ///< rows of each axis of the position table
   std::uint32_t audio_frame = 0;       ///< samples per soft token; 0 without a sound part
   /// Of the weightless norms before the two projections; the LayerNorms of the image part use 1e-5
-  /// whatever the file says (docs/model.md#vision).
+  /// whatever the file says (docs/model.md#vision-embedder).
   float vision_rms_norm_eps = 0.0f;
   float audio_rms_norm_eps = 0.0f;
 

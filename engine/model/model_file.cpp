@@ -148,8 +148,10 @@ Result<ModelFile> ModelFile::open(const std::filesystem::path& model,
                   read_text_file(tokenizer_name, kMostTokenizerBytes));
     Result<text::TokenizerData> tokenizer = text::read_tokenizer_json(tokenizer_text);
     if (!tokenizer.has_value())
-      return fail(tokenizer.error().code,
-                  fmt::format("{}: {}", tokenizer_name, tokenizer.error().message));
+      return fail(
+          tokenizer.error().code,
+          // The complaint begins with the name of the file; which one of that name is ours to say.
+          fmt::format("{}/{}", model.string(), tokenizer.error().message));
     state->tokenizer = std::move(tokenizer).value();
     vocabulary = views(state->tokenizer->tokens);
     if (vocabulary.size() > state->config.vocab_size)

@@ -49,7 +49,7 @@ class ModelFile {
   [[nodiscard]] const Tensor* find(std::string_view canonical_name) const;
 
   /// The 6912 inputs of v.patch_embd and v.patch_norm.1 are ordered channel, row, column (GGUF)
-  /// instead of row, column, channel (docs/model.md#vision).
+  /// instead of row, column, channel (docs/model.md#vision-embedder).
   [[nodiscard]] bool vision_is_channel_major() const;
   /// Rows of v.position_embd are [2][positions] (GGUF) instead of [positions][2].
   [[nodiscard]] bool positions_are_axis_major() const;

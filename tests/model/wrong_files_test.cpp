@@ -96,7 +96,8 @@ TEST(WrongGguf, CountsMoreThanItHolds) {
       {"tokenizer.ggml.tokens", "does not fit"});
   expect_gguf_refused([](std::string& b) { b.resize(b.size() - 40); },
                       {"does not fit", "bytes of tensor data"});
-  expect_gguf_refused([](std::string& b) { b.resize(2000); }, {"tokens", "does not fit"});
+  expect_gguf_refused([](std::string& b) { b.resize(6000); },
+                      {"tokenizer.ggml.tokens", "does not fit"});
 }
 
 TEST(WrongGguf, HasABadTensorTable) {
@@ -239,7 +240,7 @@ TEST(WrongCheckpoint, LeavesOutOrContradicts) {
       {"layer_types", "3 entries", "expected 2"});
   expect_checkpoint_refused(
       [](json& c) { c["text_config"]["head_dim"] = 128; }, {},
-      {"blk.0.attn_q.weight", "self_attn.q_proj.weight", "[2048, 64]", "expected [1024, 64]"});
+      {"layers.0.self_attn.q_proj.weight", "[2048, 64]", "expected [1024, 64]"});
   expect_checkpoint_refused([](json& c) { c["text_config"]["tie_word_embeddings"] = false; }, {},
                             {"tie_word_embeddings", "lm_head.weight"});
   expect_checkpoint_refused([](json& c) { c["image_token_id"] = 12; }, {},
@@ -312,7 +313,7 @@ TEST(WrongCheckpoint, HasBadFiles) {
   std::filesystem::remove(fresh() / "tokenizer.json");
   expect_refused(scratch / "m", {"tokenizer.json", "cannot be opened"}, ErrorCode::kNotFound);
   surgery::write_bytes(fresh() / "tokenizer.json", "{}");
-  expect_refused(scratch / "m", {"tokenizer.json"}, ErrorCode::kInvalidInput);
+  expect_refused(scratch / "m", {"tokenizer.json", "model.type", "BPE"}, ErrorCode::kUnsupported);
   std::filesystem::remove(fresh() / "model.safetensors");
   expect_refused(scratch / "m", {"model.safetensors", "cannot be opened"}, ErrorCode::kNotFound);
   surgery::write_bytes(fresh() / "model.safetensors", "short");
