@@ -59,7 +59,8 @@ Result<LoadedMedium> decode(const media::Decoder& decoder, const MediaSource& so
 
 }  // namespace
 
-Result<std::vector<LoadedMedium>> load_media(const Request& request) {
+Result<std::vector<LoadedMedium>> load_media(const Request& request,
+                                             media::DecoderOptions decoder_options) {
   std::vector<LoadedMedium> media;
   std::optional<media::Decoder> decoder;  // needed only if something must be decoded
   for (const MediaSource& source : request.media) {
@@ -69,7 +70,7 @@ Result<std::vector<LoadedMedium>> load_media(const Request& request) {
       continue;
     }
     if (!decoder) {
-      PREFLIGHT_TRY(decoder, media::Decoder::create());
+      PREFLIGHT_TRY(decoder, media::Decoder::create(decoder_options));
     }
     PREFLIGHT_TRY(LoadedMedium medium, decode(*decoder, source));
     media.push_back(std::move(medium));

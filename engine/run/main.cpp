@@ -7,7 +7,11 @@
 
 #include "engine/run/command.h"
 #include "engine/run/detokenize.h"
+#include "engine/run/logits.h"
+#include "engine/run/generate.h"
+#include "engine/run/devices.h"
 #include "engine/run/make_model.h"
+#include "engine/run/preprocess.h"
 #include "engine/run/tokenize.h"
 
 namespace {
@@ -26,7 +30,11 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   preflight::Result<void> outcome;
   preflight::run::add_detokenize(app, outcome);
+  preflight::run::add_logits(app, outcome);
+  preflight::run::add_generate(app, outcome);
+  preflight::run::add_devices(app, outcome);
   preflight::run::add_make_model(app, outcome);
+  preflight::run::add_preprocess(app, outcome);
   preflight::run::add_tokenize(app, outcome);
 
   // The parser throws; this is the one place that meets it.

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "engine/engine.h"
+#include "engine/model/safetensors_file.h"
+
+/// Expected values and engines of the golden models (tests/data/golden).
+namespace preflight::engine {
+
+inline std::filesystem::path golden() {
+  return std::filesystem::path(PREFLIGHT_TEST_DATA) / "golden";
+}
+
+/// The values of one tensor of a safetensors file.
+template <class T>
+std::vector<T> read_tensor(const std::filesystem::path& path, const std::string& name) {
+  const auto file = model::SafetensorsFile::open(path);
+  EXPECT_TRUE(file.has_value()) << file.error().message;
+  if (!file) return {};
+  const model::SafeTensor* tensor = file->find(name);
+  EXPECT_NE(tensor, nullptr) << path << " has no " << name;
+  if (tensor == nullptr) return {};
+  std::vector<T> values(tensor->bytes.size() / sizeof(T));
+  std::memcpy(values.data(), tensor->bytes.data(), values.size() * sizeof(T));
+  return values;
+}
+
+/// What a run must be: the tier and pages, and how far its logits may lie from float32.
+struct NumericClass {
+  const char* name;
+  vk::Tier tier;
+  KvFormat kv;
+  double max_abs, mean_abs, mean_kl;
+};
+
+// Ten times (f32) and three times (others) the error that the reference itself shows with these
+// precisions, measured over all cases.
+inline constexpr NumericClass kF32Class = {"f32", vk::Tier::kBase, KvFormat::kF32, 0.01, 5e-4, 1e-5};
+inline constexpr NumericClass kKv16Class = {"kv16", vk::Tier::kBase, KvFormat::kF16,
+                                            0.2,    0.012,           3e-4};
+inline constexpr NumericClass kAct16Class = {"act16", vk::Tier::kF16, KvFormat::kF16,
+                                             0.5,     0.035,          3e-3};
+
+inline std::unique_ptr<Engine> load_golden(const std::string& model, const NumericClass& numbers,
+                                           const std::string& mmproj = "",
+                                           std::uint32_t max_sequences = 12) {
+  EngineOptions options;
+  options.model = golden() / model;
+  if (!mmproj.empty()) options.mmproj = golden() / mmproj;
+  options.tier = numbers.tier;
+  options.kv = numbers.kv;
+  options.context_tokens = 4096;
+  options.max_sequences = max_sequences;
+  auto engine = Engine::load(options);
+  EXPECT_TRUE(engine.has_value()) << engine.error().message;
+  return engine ? std::move(*engine) : nullptr;
+}
+
+}  // namespace preflight::engine

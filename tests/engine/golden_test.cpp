@@ -1,0 +1,243 @@
+// The golden values through the public path: request file, media, tokens, shaders, logits.
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <numeric>
+#include <tuple>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/run/prompt.h"
+#include "tests/engine/golden.h"
+
+namespace preflight::engine {
+namespace {
+
+struct Errors {
+  double max_abs = 0, mean_abs = 0, mean_kl = 0;
+};
+
+/// log softmax of a row in double.
+std::vector<double> log_softmax(std::span<const float> row) {
+  const double top = *std::max_element(row.begin(), row.end());
+  double sum = 0;
+  for (const float v : row) sum += std::exp(v - top);
+  std::vector<double> out;
+  for (const float v : row) out.push_back(v - top - std::log(sum));
+  return out;
+}
+
+Errors compare(std::span<const float> expected, std::span<const float> actual, std::size_t vocab) {
+  Errors errors;
+  const std::size_t n_rows = expected.size() / vocab;
+  for (std::size_t r = 0; r < n_rows; r++) {
+    const auto e = expected.subspan(r * vocab, vocab);
+    const auto a = actual.subspan(r * vocab, vocab);
+    const std::vector<double> p = log_softmax(e);
+    const std::vector<double> q = log_softmax(a);
+    for (std::size_t i = 0; i < vocab; i++) {
+      const double error = std::abs(static_cast<double>(e[i]) - static_cast<double>(a[i]));
+      // NaN compares false everywhere; it must not pass as small.
+      errors.max_abs = error <= errors.max_abs ? errors.max_abs : error;
+      errors.mean_abs += error / static_cast<double>(expected.size());
+      errors.mean_kl += std::exp(p[i]) * (p[i] - q[i]) / static_cast<double>(n_rows);
+    }
+  }
+  return errors;
+}
+
+/// One engine per model and class for the whole program: loading costs more than a case.
+Engine* engine_for(const std::string& model, const std::string& mmproj, const NumericClass& numbers) {
+  static std::map<std::pair<std::string, std::string>, std::unique_ptr<Engine>> engines;
+  auto& engine = engines[{model, numbers.name}];
+  if (engine == nullptr) engine = load_golden(model, numbers, mmproj);
+  return engine.get();
+}
+
+run::CountedRequest counted_request(const std::string& case_name, const std::string& model,
+                                    const std::string& mmproj) {
+  run::ModelOptions options{.model = golden() / model, .mmproj = {}};
+  if (!mmproj.empty()) options.mmproj = golden() / mmproj;
+  media::DecoderOptions decoder;
+  decoder.program = std::filesystem::path(PREFLIGHT_BIN) / "preflight-decode";
+  auto counted =
+      run::read_counted_request(golden() / "cases" / (case_name + ".json"), options, decoder);
+  EXPECT_TRUE(counted.has_value()) << counted.error().message;
+  return counted ? std::move(*counted) : run::CountedRequest{};
+}
+
+void expect_logits(Engine& engine, const run::CountedRequest& counted,
+                   const std::filesystem::path& expected_path, const NumericClass& limits) {
+  EXPECT_EQ(counted.expanded.ids, read_tensor<std::int32_t>(expected_path, "ids"));
+  if (testing::Test::HasFailure()) return;
+  const auto positions = read_tensor<std::int32_t>(expected_path, "positions");
+  const auto expected = read_tensor<float>(expected_path, "logits");
+
+  const auto prompt = run::embed(counted, engine);
+  ASSERT_TRUE(prompt.has_value()) << prompt.error().message;
+  const auto sequence = engine.open();
+  ASSERT_TRUE(sequence.has_value()) << sequence.error().message;
+  std::vector<float> actual;
+  const std::vector<std::uint32_t> wanted(positions.begin(), positions.end());
+  const auto ran = engine.logits(*sequence, prompt->inputs, wanted,
+                                 [&](std::uint32_t, std::span<const float> row) {
+                                   actual.insert(actual.end(), row.begin(), row.end());
+                                 });
+  engine.close(*sequence);
+  ASSERT_TRUE(ran.has_value()) << ran.error().message;
+  ASSERT_EQ(actual.size(), expected.size());
+
+  const Errors errors = compare(expected, actual, engine.config().vocab_size);
+  EXPECT_LE(errors.max_abs, limits.max_abs);
+  EXPECT_LE(errors.mean_abs, limits.mean_abs);
+  EXPECT_LE(errors.mean_kl, limits.mean_kl);
+  EXPECT_TRUE(std::isfinite(errors.mean_abs));
+  testing::Test::RecordProperty("max_abs", std::to_string(errors.max_abs));
+}
+
+/// The reference resamples these with another filter; the class is the measured distance of two
+/// good resamplers, times 4.
+bool is_resampled(const std::string& name) {
+  return name == "audio-stereo44" || name == "audio-eight";
+}
+
+std::string model_of(const std::string& case_name) {
+  return case_name.starts_with("wide") ? "models/wide" : "models/tiny";
+}
+
+class GoldenCase : public testing::TestWithParam<std::tuple<NumericClass, const char*>> {};
+
+TEST_P(GoldenCase, LogitsAreTheReferences) {
+  const auto& [numbers, case_name] = GetParam();
+  Engine* engine = engine_for(model_of(case_name), "", numbers);
+  ASSERT_NE(engine, nullptr);
+  NumericClass limits = numbers;
+  if (is_resampled(case_name)) {
+    limits.max_abs = std::max(limits.max_abs, 0.6);
+    limits.mean_abs = std::max(limits.mean_abs, 0.04);
+    limits.mean_kl = std::max(limits.mean_kl, 4e-3);
+  }
+  expect_logits(*engine, counted_request(case_name, model_of(case_name), ""),
+                golden() / "cases" / (std::string(case_name) + ".safetensors"), limits);
+}
+
+class GoldenAnswer : public testing::TestWithParam<std::tuple<NumericClass, const char*>> {};
+
+TEST_P(GoldenAnswer, GreedyContinuationIsTheReferences) {
+  const auto& [numbers, case_name] = GetParam();
+  std::ifstream file(golden() / "cases" / (std::string(case_name) + ".gen.json"));
+  const nlohmann::json expected = nlohmann::json::parse(file, nullptr, false);
+  ASSERT_TRUE(expected.is_object());
+  Engine* engine = engine_for(model_of(case_name), "", numbers);
+  ASSERT_NE(engine, nullptr);
+
+  const run::CountedRequest counted = counted_request(case_name, model_of(case_name), "");
+  const auto prompt = run::embed(counted, *engine);
+  ASSERT_TRUE(prompt.has_value()) << prompt.error().message;
+  const auto sequence = engine->open();
+  ASSERT_TRUE(sequence.has_value());
+  const auto prefilled = engine->prefill(*sequence, prompt->inputs);
+  ASSERT_TRUE(prefilled.has_value()) << prefilled.error().message;
+  GenerateRow row{.sequence = *sequence, .constraint = {}, .max_tokens = 0};
+  row.max_tokens = expected.at("max_tokens").get<std::uint32_t>();
+  const auto answers = engine->generate({&row, 1});
+  engine->close(*sequence);
+  ASSERT_TRUE(answers.has_value()) << answers.error().message;
+
+  EXPECT_EQ(answers->at(0).ids, expected.at("ids").get<std::vector<std::int32_t>>());
+  EXPECT_EQ(engine->tokenizer().decode(answers->at(0).ids, true),
+            expected.at("text").get<std::string>());
+  EXPECT_EQ(answers->at(0).finish_reason == FinishReason::kStop, expected.at("stopped").get<bool>());
+}
+
+constexpr const char* kLogitCases[] = {
+    "text-ids",       "text-long",   "text-nobos",  "text-one",        "text-short",
+    "text-special",   "text-split",  "chat-audio",  "chat-image",      "chat-plain",
+    "chat-system",    "chat-think",  "chat-tools",  "chat-toolresult", "chat-toolthink",
+    "chat-turns",     "image-70",    "image-280",   "image-1120",      "image-dot",
+    "image-exact",    "image-flat",  "image-grey",  "image-palette",   "image-rgba",
+    "image-strip",    "image-turned", "image-wide", "image-tall-jpg",  "image-tall-png",
+    "images-two",     "audio-half",  "audio-three", "audio-stereo44",  "audio-eight",
+    "video-4",        "video-32",    "video-sound", "video-track",     "video-4-stills",
+    "mixed",          "wide-short",  "wide-long"};
+
+constexpr const char* kAnswerCases[] = {
+    "text-long",   "text-short",   "text-special", "chat-audio",      "chat-image", "chat-plain",
+    "chat-system", "chat-think",   "chat-tools",   "chat-toolresult", "chat-toolthink",
+    "chat-turns",  "image-70",     "image-280",    "image-1120",      "image-tall-jpg",
+    "images-two",  "audio-half",   "audio-three",  "video-4",         "video-sound",
+    "mixed",       "wide-short",   "wide-long"};
+
+std::string case_label(const testing::TestParamInfo<std::tuple<NumericClass, const char*>>& info) {
+  std::string label = std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param);
+  std::replace(label.begin(), label.end(), '-', '_');
+  return label;
+}
+
+INSTANTIATE_TEST_SUITE_P(Float32, GoldenCase,
+                         testing::Combine(testing::Values(kF32Class),
+                                          testing::ValuesIn(kLogitCases)),
+                         case_label);
+INSTANTIATE_TEST_SUITE_P(HalfPages, GoldenCase,
+                         testing::Combine(testing::Values(kKv16Class),
+                                          testing::ValuesIn(kLogitCases)),
+                         case_label);
+INSTANTIATE_TEST_SUITE_P(HalfInputs, GoldenCase,
+                         testing::Combine(testing::Values(kAct16Class),
+                                          testing::ValuesIn(kLogitCases)),
+                         case_label);
+INSTANTIATE_TEST_SUITE_P(AllClasses, GoldenAnswer,
+                         testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
+                                          testing::ValuesIn(kAnswerCases)),
+                         case_label);
+
+/// The GGUF files: the BF16 one against the checkpoint's own values, the quantised ones against the
+/// reference on their dequantised weights.
+struct GgufCase {
+  const char* file;
+  const char* case_name;
+  const char* expected;
+};
+
+class GoldenGguf : public testing::TestWithParam<std::tuple<NumericClass, GgufCase>> {};
+
+TEST_P(GoldenGguf, LogitsAreTheReferences) {
+  const auto& [numbers, gguf] = GetParam();
+  const std::string mmproj = "gguf/mmproj-tiny-bf16.gguf";
+  Engine* engine = engine_for(gguf.file, mmproj, numbers);
+  ASSERT_NE(engine, nullptr);
+  expect_logits(*engine, counted_request(gguf.case_name, gguf.file, mmproj),
+                golden() / gguf.expected, numbers);
+}
+
+constexpr GgufCase kGgufCases[] = {
+    {"gguf/tiny-bf16.gguf", "text-long", "cases/text-long.safetensors"},
+    {"gguf/tiny-bf16.gguf", "mixed", "cases/mixed.safetensors"},
+    {"gguf/tiny-bf16.gguf", "chat-image", "cases/chat-image.safetensors"},
+    {"gguf/tiny-Q8_0.gguf", "text-short", "quant/tiny-Q8_0.text-short.safetensors"},
+    {"gguf/tiny-Q8_0.gguf", "text-long", "quant/tiny-Q8_0.text-long.safetensors"},
+    {"gguf/tiny-Q8_0.gguf", "image-70", "quant/tiny-Q8_0.image-70.safetensors"},
+    {"gguf/tiny-Q4_0.gguf", "text-short", "quant/tiny-Q4_0.text-short.safetensors"},
+    {"gguf/tiny-Q4_0.gguf", "text-long", "quant/tiny-Q4_0.text-long.safetensors"},
+    {"gguf/tiny-Q4_0.gguf", "image-70", "quant/tiny-Q4_0.image-70.safetensors"},
+    {"gguf/tiny-Q4_K_M.gguf", "text-short", "quant/tiny-Q4_K_M.text-short.safetensors"},
+    {"gguf/tiny-Q4_K_M.gguf", "text-long", "quant/tiny-Q4_K_M.text-long.safetensors"},
+    {"gguf/tiny-Q4_K_M.gguf", "image-70", "quant/tiny-Q4_K_M.image-70.safetensors"}};
+
+INSTANTIATE_TEST_SUITE_P(
+    AllClasses, GoldenGguf,
+    testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
+                     testing::ValuesIn(kGgufCases)),
+    [](const auto& info) {
+      const GgufCase& gguf = std::get<1>(info.param);
+      std::string label = std::string(std::get<0>(info.param).name) + "_" + gguf.file + "_" +
+                          gguf.case_name;
+      std::replace_if(
+          label.begin(), label.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
+      return label;
+    });
+
+}  // namespace
+}  // namespace preflight::engine

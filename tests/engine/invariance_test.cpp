@@ -1,0 +1,175 @@
+// A row's result does not depend on its company: alone or beside seven others, forked or built from
+// scratch, in one wide chunk or in several, the logits are equal to the bit.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tests/engine/golden.h"
+
+namespace preflight::engine {
+namespace {
+
+std::vector<Input> inputs_of(std::span<const std::int32_t> ids) {
+  std::vector<Input> inputs;
+  for (const std::int32_t id : ids) inputs.push_back({.token = id});
+  return inputs;
+}
+
+class Invariance : public testing::TestWithParam<NumericClass> {
+ protected:
+  void SetUp() override {
+    engine_ = load_golden("models/tiny", GetParam());
+    ASSERT_NE(engine_, nullptr);
+    // 504 tokens: eight windows of the model, so pages are given back on the way.
+    ids_ = read_tensor<std::int32_t>(golden() / "cases" / "text-long.safetensors", "ids");
+    ASSERT_EQ(ids_.size(), 504u);
+  }
+
+  /// Logits of the last input, with what comes before it appended in pieces of `chunk`.
+  std::vector<float> last_logits(SequenceId sequence, std::span<const std::int32_t> ids,
+                                 std::size_t chunk) {
+    std::vector<float> row;
+    while (!ids.empty()) {
+      const std::size_t n = std::min(chunk, ids.size());
+      const auto wanted = static_cast<std::uint32_t>(n - 1);
+      const auto ran = engine_->logits(
+          sequence, inputs_of(ids.first(n)), {&wanted, 1},
+          [&](std::uint32_t, std::span<const float> logits) { row.assign(logits.begin(), logits.end()); });
+      EXPECT_TRUE(ran.has_value()) << ran.error().message;
+      ids = ids.subspan(n);
+    }
+    return row;
+  }
+
+  SequenceId open() {
+    const auto sequence = engine_->open();
+    EXPECT_TRUE(sequence.has_value()) << sequence.error().message;
+    return *sequence;
+  }
+
+  std::vector<Generation> generate(std::span<const SequenceId> sequences) {
+    std::vector<GenerateRow> rows;
+    for (const SequenceId sequence : sequences)
+      rows.push_back({.sequence = sequence, .constraint = {}, .max_tokens = 12});
+    auto answers = engine_->generate(rows);
+    EXPECT_TRUE(answers.has_value()) << answers.error().message;
+    return answers ? std::move(*answers) : std::vector<Generation>{};
+  }
+
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::int32_t> ids_;
+};
+
+TEST_P(Invariance, ChunksDoNotMatter) {
+  const SequenceId whole = open();
+  const std::vector<float> expected = last_logits(whole, ids_, ids_.size());
+  engine_->close(whole);
+  // Narrow and wide steps, page borders hit and missed.
+  for (const std::size_t chunk : {std::size_t{1}, std::size_t{3}, std::size_t{64}, std::size_t{97}}) {
+    const std::size_t n = chunk == 1 ? 80 : ids_.size();  // one row at a time is slow
+    const SequenceId sequence = open();
+    const std::vector<float> got = last_logits(sequence, std::span(ids_).first(n), chunk);
+    engine_->close(sequence);
+    if (n == ids_.size()) {
+      EXPECT_EQ(got, expected) << "chunks of " << chunk;
+    } else {
+      const SequenceId short_one = open();
+      EXPECT_EQ(got, last_logits(short_one, std::span(ids_).first(n), n)) << "chunks of " << chunk;
+      engine_->close(short_one);
+    }
+  }
+}
+
+TEST_P(Invariance, ForksEqualSequencesFromScratch) {
+  // 150 is inside a page: the fork's last page is copied when it is written.
+  const SequenceId root = open();
+  ASSERT_TRUE(engine_->prefill(root, inputs_of(std::span(ids_).first(150))).has_value());
+  const auto fork = engine_->fork(root);
+  ASSERT_TRUE(fork.has_value());
+  const std::vector<float> forked = last_logits(*fork, std::span(ids_).subspan(150, 100), 100);
+  // The root goes elsewhere, and a second fork still sees the common part.
+  const auto second = engine_->fork(root);
+  ASSERT_TRUE(second.has_value());
+  last_logits(root, std::span(ids_).subspan(300, 90), 90);
+  const std::vector<float> again = last_logits(*second, std::span(ids_).subspan(150, 100), 33);
+  const SequenceId scratch = open();
+  const std::vector<float> built = last_logits(scratch, std::span(ids_).first(250), 250);
+  EXPECT_EQ(forked, built);
+  EXPECT_EQ(again, built);
+  for (const SequenceId sequence : {root, *fork, *second, scratch}) engine_->close(sequence);
+}
+
+TEST_P(Invariance, CompanyDoesNotMatter) {
+  // Eight sequences of different lengths, first each alone, then all together.
+  std::vector<std::vector<Input>> prompts;
+  for (std::size_t i = 0; i < 8; i++)
+    prompts.push_back(inputs_of(std::span(ids_).subspan(17 * i, 40 + 29 * i)));
+
+  std::vector<std::vector<std::int32_t>> alone;
+  for (const std::vector<Input>& prompt : prompts) {
+    const SequenceId sequence = open();
+    ASSERT_TRUE(engine_->prefill(sequence, prompt).has_value());
+    alone.push_back(generate({&sequence, 1}).at(0).ids);
+    engine_->close(sequence);
+  }
+
+  std::vector<SequenceId> together;
+  for (std::size_t i = 0; i < prompts.size(); i++) together.push_back(open());
+  ASSERT_TRUE(engine_->prefill_many(together, prompts).has_value());
+  const std::vector<Generation> answers = generate(together);
+  for (std::size_t i = 0; i < prompts.size(); i++) EXPECT_EQ(answers.at(i).ids, alone[i]) << i;
+
+  // Ids could agree by luck; the logits after them must agree to the bit.
+  for (std::size_t i = 0; i < prompts.size(); i++) {
+    const SequenceId scratch = open();
+    std::vector<std::int32_t> all;
+    for (const Input& input : prompts[i]) all.push_back(input.token);
+    all.insert(all.end(), alone[i].begin(), alone[i].end());
+    const std::int32_t next = ids_[i];
+    // `together` has the last answer token pending; both get one more token behind it.
+    all.push_back(next);
+    EXPECT_EQ(last_logits(together[i], {&next, 1}, 1), last_logits(scratch, all, all.size())) << i;
+    engine_->close(scratch);
+    engine_->close(together[i]);
+  }
+}
+
+TEST_P(Invariance, AllPagesComeBack) {
+  // The pool holds a few long sequences at most; fifty in turn show that nothing leaks.
+  for (int i = 0; i < 50; i++) {
+    const SequenceId root = open();
+    ASSERT_TRUE(engine_->prefill(root, inputs_of(std::span(ids_).first(200))).has_value());
+    const auto fork = engine_->fork(root);
+    ASSERT_TRUE(fork.has_value());
+    engine_->close(root);
+    ASSERT_TRUE(engine_->prefill(*fork, inputs_of(std::span(ids_).first(30))).has_value());
+    engine_->close(*fork);
+  }
+}
+
+TEST_P(Invariance, AContextThatIsFullIsRefusedAndHarmsNobody) {
+  const SequenceId bystander = open();
+  ASSERT_TRUE(engine_->prefill(bystander, inputs_of(std::span(ids_).first(100))).has_value());
+  const SequenceId big = open();
+  std::vector<Input> many;
+  for (int i = 0; i < 9; i++) {
+    const auto part = inputs_of(ids_);
+    many.insert(many.end(), part.begin(), part.end());
+  }
+  const auto refused = engine_->prefill(big, many);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kLimit) << refused.error().message;
+  engine_->close(big);
+
+  const std::int32_t next = ids_[100];
+  const std::vector<float> after = last_logits(bystander, {&next, 1}, 1);
+  const SequenceId scratch = open();
+  EXPECT_EQ(after, last_logits(scratch, std::span(ids_).first(101), 101));
+}
+
+INSTANTIATE_TEST_SUITE_P(Classes, Invariance, testing::Values(kF32Class, kKv16Class, kAct16Class),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace preflight::engine
