@@ -161,12 +161,18 @@ Result<Process> Process::spawn(const std::filesystem::path& program, int input, 
   return process;
 }
 
-Result<void> send_all(int fd, std::string_view text) {
+/// Sends the job and says that it is whole.
+Result<void> send_job(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
+    // A child that ended before it read all of its job: how it ended says more than this error.
+    if (n < 0 && (errno == EPIPE || errno == ECONNRESET)) return {};
     if (n <= 0) return system_failure("cannot talk to the decoder");
     text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  if (::shutdown(fd, SHUT_WR) != 0 && errno != ENOTCONN) {
+    return system_failure("cannot talk to the decoder");
   }
   return {};
 }
@@ -263,8 +269,7 @@ Result<ChildResult> run_child(const ChildJob& job) {
     PREFLIGHT_TRY(Process process,
                   Process::spawn(job.program, input.get(), memory.get(), theirs.get()));
     theirs = Fd();  // so that the end of the child is the end of the stream
-    PREFLIGHT_TRY_VOID(send_all(ours.get(), job.job));
-    if (::shutdown(ours.get(), SHUT_WR) != 0) return system_failure("cannot talk to the decoder");
+    PREFLIGHT_TRY_VOID(send_job(ours.get(), job.job));
     PREFLIGHT_TRY(reply, read_reply(job, ours.get(), process));
     PREFLIGHT_TRY(const siginfo_t info, process.wait());
     PREFLIGHT_TRY_VOID(check_end(info, job));

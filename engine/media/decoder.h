@@ -76,8 +76,9 @@ struct DecodedSound {
   std::uint32_t source_rate_hz = 0;
   std::uint32_t source_channels = 0;
   std::uint64_t source_samples = 0;  ///< per channel, before resampling, after the cut below
-  std::uint64_t cut_samples = 0;     ///< decoded past the stated duration and left out, per channel
-  double start_s = 0;                ///< of a film's track: against the film's first frame
+  std::uint64_t cut_samples =
+      0;               ///< decoded, but before the start or past the stated end, per channel
+  double start_s = 0;  ///< of a film's track: against the film's first frame
   std::uint64_t missing_samples = 0;  ///< stated by the file, but not there, per channel
   std::uint64_t broken_packets = 0;   ///< could not be decoded
 };

@@ -48,8 +48,9 @@ Result<void> check_picture_size(std::uint64_t width, std::uint64_t height,
   }
   if (width > max_pixels / height) {
     return fail(ErrorCode::kLimit,
-                fmt::format("has {}x{} pixels ({} million); at most {} million are read", width,
-                            height, width * height / 1'000'000, max_pixels / 1'000'000));
+                fmt::format("has {}x{} pixels ({:.3g} million); at most {:.3g} million are read",
+                            width, height, static_cast<double>(width * height) / 1e6,
+                            static_cast<double>(max_pixels) / 1e6));
   }
   return {};
 }

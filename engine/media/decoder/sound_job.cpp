@@ -49,7 +49,8 @@ double start_of(const AVStream& stream) {
   return static_cast<double>(stream.start_time) * av_q2d(stream.time_base);
 }
 
-/// Takes the decoded frames of a track: cuts them at the stated end, fills gaps, counts.
+/// Takes the decoded frames of a track: leaves out what lies before the film's first frame (or
+/// before 0: the delay of the encoder) and past the stated end, fills gaps, counts.
 class TrackReader {
  public:
   TrackReader(Container& container, const AVStream& stream, const DecodeLimits& limits)
@@ -57,6 +58,9 @@ class TrackReader {
     const AVCodecID codec = stream.codecpar->codec_id;
     if (codec == AV_CODEC_ID_PCM_F32LE || codec == AV_CODEC_ID_PCM_F32BE) {
       floats_ = FloatSamples::kKeep;
+    }
+    if (const AVStream* pictures = container.first(AVMEDIA_TYPE_VIDEO); pictures != nullptr) {
+      origin_s_ = start_of(*pictures);
     }
     if (stream.duration != AV_NOPTS_VALUE && stream.duration > 0) {
       stated_s_ = static_cast<double>(stream.duration) * av_q2d(stream.time_base);
@@ -77,26 +81,22 @@ class TrackReader {
     }
     PREFLIGHT_TRY_VOID(fill_gap(frame));
     PREFLIGHT_TRY_VOID(interleave(frame, floats_, values_));
-    const auto n = static_cast<std::uint64_t>(frame.nb_samples);
-    const std::uint64_t kept = std::min(n, n_stated_ - std::min(n_stated_, sink_->n_in()));
-    n_cut_ += n - kept;
-    return sink_->push(std::span(values_).first(kept * static_cast<std::size_t>(n_channels_)));
+    return add(static_cast<std::uint64_t>(std::max(frame.nb_samples, 0)));
   }
 
   Result<DecodedSound> finish(std::uint64_t n_broken) {
     if (!sink_ || sink_->n_in() == 0) {
       return fail(ErrorCode::kInvalidInput, "has a sound track that holds not a single sample");
     }
-    const std::uint64_t n_in = sink_->n_in();
     DecodedSound sound = sink_->finish();
     sound.cut_samples = n_cut_;
     sound.missing_samples = n_filled_;
     // A shortfall below one packet is how tracks are rounded; above it, something is missing.
-    if (n_stated_ != kUnstated && n_stated_ > n_in && n_stated_ - n_in > kPacketSamples) {
-      sound.missing_samples += n_stated_ - n_in;
+    if (n_end_ != kUnstated && n_end_ > n_decoded_ && n_end_ - n_decoded_ > kPacketSamples) {
+      sound.missing_samples += n_end_ - n_decoded_;
     }
     sound.broken_packets = n_broken;
-    sound.start_s = first_s_;
+    sound.start_s = first_s_ + static_cast<double>(n_lead_) / rate_ - origin_s_;
     return sound;
   }
 
@@ -111,10 +111,24 @@ class TrackReader {
                                            static_cast<std::uint32_t>(std::max(n_channels_, 0)),
                                            limits_.sound_s));
     if (stated_s_ >= 0.0) {
-      n_stated_ = static_cast<std::uint64_t>(std::llround(stated_s_ * rate_));
+      n_end_ = static_cast<std::uint64_t>(std::llround(stated_s_ * rate_));
     }
     first_s_ = time_of(frame).value_or(start_of(stream_));
+    const double lead_s = std::clamp(origin_s_ - first_s_, 0.0, limits_.sound_s);
+    n_lead_ = static_cast<std::uint64_t>(std::llround(lead_s * rate_));
     return {};
+  }
+
+  /// Hands on the first `n` of values_ as far as they lie between the film's start and the end.
+  Result<void> add(std::uint64_t n) {
+    const std::uint64_t begin = std::clamp(n_lead_, n_decoded_, n_decoded_ + n);
+    const std::uint64_t end = std::clamp(n_end_, begin, std::max(begin, n_decoded_ + n));
+    const auto n_channels = static_cast<std::size_t>(n_channels_);
+    const auto kept =
+        std::span(values_).subspan((begin - n_decoded_) * n_channels, (end - begin) * n_channels);
+    n_decoded_ += n;
+    n_cut_ += n - (end - begin);
+    return sink_->push(kept);
   }
 
   std::optional<double> time_of(const AVFrame& frame) const {
@@ -125,18 +139,17 @@ class TrackReader {
   Result<void> fill_gap(const AVFrame& frame) {
     const auto time_s = time_of(frame);
     if (!time_s) return {};
-    const double expected_s = first_s_ + static_cast<double>(sink_->n_in() + n_cut_) / rate_;
+    const double expected_s = first_s_ + static_cast<double>(n_decoded_) / rate_;
     const double gap_s = *time_s - expected_s;
     if (gap_s < kGap_s) return {};
     if (gap_s > limits_.sound_s) {
       return fail(ErrorCode::kLimit,
                   "has a hole in its sound track that is longer than any sound read");
     }
-    auto n_zeros = static_cast<std::uint64_t>(std::llround(gap_s * rate_));
-    n_zeros = std::min(n_zeros, n_stated_ - std::min(n_stated_, sink_->n_in()));
+    const auto n_zeros = static_cast<std::uint64_t>(std::llround(gap_s * rate_));
     n_filled_ += n_zeros;
-    const std::vector<float> zeros(n_zeros * static_cast<std::size_t>(n_channels_), 0.0f);
-    return sink_->push(zeros);
+    values_.assign(n_zeros * static_cast<std::size_t>(n_channels_), 0.0f);
+    return add(n_zeros);
   }
 
   const AVStream& stream_;
@@ -145,10 +158,13 @@ class TrackReader {
   std::optional<SoundSink> sink_;
   std::vector<float> values_;
   double stated_s_ = -1.0;
-  double first_s_ = 0.0;
+  double origin_s_ = 0.0;  ///< the film's first frame
+  double first_s_ = 0.0;   ///< the first sample that was decoded
   int rate_ = 0;
   int n_channels_ = 0;
-  std::uint64_t n_stated_ = kUnstated;  ///< samples per channel that the container promises
+  std::uint64_t n_lead_ = 0;         ///< samples per channel before the film's first frame
+  std::uint64_t n_end_ = kUnstated;  ///< that the container promises, from the first decoded one
+  std::uint64_t n_decoded_ = 0;
   std::uint64_t n_cut_ = 0;
   std::uint64_t n_filled_ = 0;
 };
@@ -174,11 +190,7 @@ Result<DecodedSound> decode_sound_track(const Input& input, const DecodeLimits& 
     PREFLIGHT_TRY_VOID(decoder.feed(packet.get(), *frame, take));
   }
   PREFLIGHT_TRY_VOID(decoder.feed(nullptr, *frame, take));
-  PREFLIGHT_TRY(DecodedSound sound, reader.finish(decoder.n_broken() + (broke_off ? 1 : 0)));
-  if (const AVStream* pictures = container->first(AVMEDIA_TYPE_VIDEO); pictures != nullptr) {
-    sound.start_s -= start_of(*pictures);
-  }
-  return sound;
+  return reader.finish(decoder.n_broken() + (broke_off ? 1 : 0));
 }
 
 Result<DecodedSound> decode_sound(const Input& input, const DecodeLimits& limits) {
