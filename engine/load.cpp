@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "engine/engine_impl.h"
+#include "engine/forward/self_test.h"
 #include "engine/forward/tuning.h"
 #include "shaders/params/step.h"
 
@@ -182,6 +183,14 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   PREFLIGHT_TRY(impl->decoder,
                 forward::Decoder::create(impl->device, impl->submitter, *impl->kernels, config,
                                          *impl->weights, *impl->arena, impl->plan));
+  PREFLIGHT_TRY_VOID(forward::self_test({.device = impl->device,
+                                         .submitter = impl->submitter,
+                                         .uploader = impl->uploader,
+                                         .kernels = *impl->kernels,
+                                         .file = impl->file,
+                                         .weights = *impl->weights,
+                                         .arena = *impl->arena,
+                                         .plan = impl->plan}));
   impl->pools.emplace(kv::Pools{.sliding = kv::PagePool(impl->plan.sliding_pages),
                                 .full = kv::PagePool(impl->plan.full_pages),
                                 .page_tokens = kPageTokens,
