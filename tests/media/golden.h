@@ -25,17 +25,21 @@ inline std::filesystem::path media_path(const std::string& name) {
 /// The tensors of one safetensors file.
 class Golden {
  public:
-  explicit Golden(const std::string& name) {
-    std::ifstream in(cases() / (name + ".safetensors"), std::ios::binary);
+  explicit Golden(const char* name) : Golden(cases() / (std::string(name) + ".safetensors")) {}
+  explicit Golden(const std::filesystem::path& path) {
+    std::ifstream in(path, std::ios::binary);
     std::uint64_t header_bytes = 0;
     in.read(reinterpret_cast<char*>(&header_bytes), sizeof header_bytes);
     std::string header(header_bytes, ' ');
     in.read(header.data(), static_cast<std::streamsize>(header_bytes));
     header_ = nlohmann::json::parse(header, nullptr, false);
     data_.assign(std::istreambuf_iterator<char>(in), {});
-    EXPECT_TRUE(header_.is_object()) << name;
+    EXPECT_TRUE(header_.is_object()) << path;
   }
 
+  std::vector<std::uint64_t> shape(const std::string& tensor) const {
+    return header_.at(tensor).at("shape").get<std::vector<std::uint64_t>>();
+  }
   template <class T>
   std::vector<T> get(const std::string& tensor) const {
     const auto offsets = header_.at(tensor).at("data_offsets").get<std::vector<std::size_t>>();
