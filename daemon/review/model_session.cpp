@@ -48,12 +48,6 @@ std::uint64_t picture_tokens(const PromptPart& part) {
 
 }  // namespace
 
-Result<ModelSession> ModelSession::create(engine::Engine& engine, std::uint32_t context_tokens) {
-  PREFLIGHT_TRY(auto vocabulary, generate::Vocabulary::build(engine.tokenizer(),
-                                                             engine.special_tokens().suppressed));
-  return ModelSession(engine, std::move(vocabulary), context_tokens);
-}
-
 bool ModelSession::sees() const {
   return engine_->config().vision_embed_dim > 0 && engine_->special_tokens().image >= 0;
 }
@@ -147,32 +141,30 @@ Result<std::vector<CheckAnswer>> ModelSession::answer(
   std::vector<engine::GenerateRow> rows;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     PREFLIGHT_TRY(const generate::Schema schema,
-                  generate::Schema::compile(schemas[i], vocabulary_, limits));
-    rows.push_back({sequences[i], schema.begin(),
-                    static_cast<std::uint32_t>(schema.longest_answer_tokens() + 1)});
+                  generate::Schema::compile(schemas[i], engine_->vocabulary(), limits));
+    engine::GenerateRow row;
+    row.sequence = sequences[i];
+    row.constraint = schema.begin();
+    rows.push_back(std::move(row));
   }
   PREFLIGHT_TRY(const std::vector<engine::Generation> made, engine_->generate(rows, cancelled));
   std::vector<CheckAnswer> out;
   for (const engine::Generation& generation : made) {
-    if (generation.finish_reason == engine::FinishReason::kCancelled)
-      return fail(ErrorCode::kCancelled, "the review was cancelled");
     if (generation.finish_reason == engine::FinishReason::kLength)
       return fail(ErrorCode::kLimit, "the model's answer did not end within its context");
     CheckAnswer answer;
     answer.text = generation.text;
-    const std::map<std::size_t, std::string> values = value_offsets(answer.text);
     for (const engine::ChoiceReading& choice : generation.choices) {
-      // A choice may be read a little before or inside its literal (the quote is fixed text).
-      auto value = values.upper_bound(choice.text_offset_bytes);
-      if (value == values.begin() || choice.taken >= choice.probabilities.size()) continue;
-      --value;
+      const generate::ChoiceOutcome& outcome = choice.outcome;
+      if (outcome.taken >= outcome.literals.size()) continue;
       double allowed = 0;
-      for (const double p : choice.probabilities) allowed += p;
+      for (const generate::LiteralProbability& literal : outcome.literals)
+        allowed += literal.probability;
       ChoiceStat stat;
-      stat.p = allowed > 0 ? choice.probabilities[choice.taken] / allowed : 0;
+      stat.p = allowed > 0 ? outcome.literals[outcome.taken].probability / allowed : 0;
       stat.margin = choice.margin;
-      stat.outside = choice.outside;
-      answer.choices[value->second] = stat;
+      stat.outside = outcome.outside + outcome.lost;
+      answer.choices[outcome.pointer] = stat;
     }
     out.push_back(std::move(answer));
   }

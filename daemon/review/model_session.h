@@ -13,7 +13,6 @@
 #include "daemon/review/prompt.h"
 #include "daemon/review/verdict.h"
 #include "engine/engine.h"
-#include "engine/generate/vocabulary.h"
 #include "vk/error.h"
 
 namespace preflight::review {
@@ -30,12 +29,12 @@ using Progress = std::function<void(std::uint64_t done_tokens, std::uint64_t tot
 
 class ModelSession {
  public:
-  /// `engine` must outlive the session. Errors: a vocabulary that cannot write JSON.
-  static Result<ModelSession> create(engine::Engine& engine, std::uint32_t context_tokens);
+  /// `engine` must outlive the session.
+  explicit ModelSession(engine::Engine& engine) : engine_(&engine) {}
 
   bool sees() const;   ///< the model has image weights
   bool hears() const;  ///< the model has sound weights
-  std::uint32_t context_tokens() const { return context_tokens_; }
+  std::uint32_t context_tokens() const { return engine_->context_tokens(); }
 
   /// Tokens and soft tokens of a prompt, `bos` not counted.
   std::uint64_t count_tokens(const Prompt& prompt) const;
@@ -66,14 +65,9 @@ class ModelSession {
     std::vector<engine::Input> inputs;
     std::vector<engine::SoftTokens> soft;  ///< what the inputs point into
   };
-  ModelSession(engine::Engine& engine, std::shared_ptr<const generate::Vocabulary> vocabulary,
-               std::uint32_t context_tokens)
-      : engine_(&engine), vocabulary_(std::move(vocabulary)), context_tokens_(context_tokens) {}
   Result<Encoded> encode(const Prompt& prompt, bool first);
 
   engine::Engine* engine_;
-  std::shared_ptr<const generate::Vocabulary> vocabulary_;
-  std::uint32_t context_tokens_;
 };
 
 }  // namespace preflight::review

@@ -17,6 +17,7 @@
 #include "daemon/review/rules.h"
 #include "daemon/review/text_rows.h"
 #include "daemon/review_job.h"
+#include "daemon/version.h"
 
 namespace preflight::daemon {
 namespace {
@@ -147,9 +148,7 @@ class BundleReviewer : public Reviewer {
         settings_.context_tokens == 0 ? kDefaultContextTokens : settings_.context_tokens;
     options.max_sequences = kMaxSequences;
     PREFLIGHT_TRY(engine_, engine::Engine::load(options));
-    PREFLIGHT_TRY(review::ModelSession session,
-                  review::ModelSession::create(*engine_, options.context_tokens));
-    session_.emplace(std::move(session));
+    session_.emplace(*engine_);
     return {};
   }
 
@@ -171,7 +170,7 @@ class BundleReviewer : public Reviewer {
     parts.rules = &rules_;
     parts.checks = &checks_;
     parts.facts = facts;
-    parts.run = {{"tool", "preflightd " PREFLIGHT_VERSION},
+    parts.run = {{"tool", fmt::format("preflightd {}", kVersion)},
                  {"started", started},
                  {"facts_only", input.facts_only},
                  {"decode", "greedy"},

@@ -51,7 +51,4 @@ nlohmann::json unchecked_row(const Check& check, const std::string* placement,
 /// Same finding, same print, in another cut of the same creative: times are not in it.
 std::string fingerprint(std::string_view code, std::string_view quote, std::string_view role);
 
-/// Value offsets of a JSON text: byte offset of every value -> its pointer. The text must be JSON.
-std::map<std::size_t, std::string> value_offsets(std::string_view json);
-
 }  // namespace preflight::review

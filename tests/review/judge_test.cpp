@@ -65,8 +65,13 @@ class JudgeTest : public testing::Test {
   JudgedRow judged(std::string_view id, const Json& answer, double p = 0.97) const {
     CheckAnswer given;
     given.text = answer.dump();
-    for (const auto& [offset, pointer] : value_offsets(given.text))
-      if (pointer.ends_with("/answer")) given.choices[pointer] = {p, 3.0, 0.001};
+    if (answer.is_object())
+      for (const auto& [key, value] : answer.items()) {
+        std::string pointer = "/";
+        pointer += key;
+        pointer += "/answer";
+        given.choices[pointer] = {p, 3.0, 0.001};
+      }
     return judge_row(context_, seen_, facts_, asked(id), given);
   }
 
@@ -342,16 +347,6 @@ TEST_F(JudgeTest, TheLookPassHasNotReadTheBrief) {
   for (const PromptPart& part : look_prompt(context_)) words += part.text;
   EXPECT_EQ(words.find("noon"), std::string::npos);
   EXPECT_EQ(words.find("commuters"), std::string::npos);
-}
-
-TEST(ValueOffsetsTest, EveryValueHasItsPointer) {
-  const std::string text = R"({"a":{"answer":"yes","l":["x","y\"z"]},"n":[1,true]})";
-  std::map<std::string, std::string> found;
-  for (const auto& [offset, pointer] : value_offsets(text)) found[pointer] = text.substr(offset, 3);
-  EXPECT_EQ(found.at("/a/answer"), "\"ye");
-  EXPECT_EQ(found.at("/a/l/1"), "\"y\\");
-  EXPECT_EQ(found.at("/n/1"), "tru");
-  EXPECT_EQ(found.size(), 8U);
 }
 
 TEST(FrameTimesTest, HookIsDenseThenOneASecond) {
