@@ -141,7 +141,7 @@ Result<std::vector<CheckAnswer>> ModelSession::answer(
   std::vector<engine::GenerateRow> rows;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     PREFLIGHT_TRY(const generate::Schema schema,
-                  generate::Schema::compile(schemas[i], engine_->vocabulary(), limits));
+                  generate::Schema::compile(schemas[i].dump(), engine_->vocabulary(), limits));
     engine::GenerateRow row;
     row.sequence = sequences[i];
     row.constraint = schema.begin();
