@@ -25,7 +25,6 @@ namespace http = beast::http;
 using asio::local::stream_protocol;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
-using Stream = beast::basic_stream<stream_protocol>;
 using UploadParser = http::request_parser<http::buffer_body>;
 
 constexpr std::size_t kPieceBytes = 64 << 10;
@@ -87,11 +86,11 @@ std::optional<HttpResponse> refuse_header(const UploadParser& parser, const Http
   return std::nullopt;
 }
 
-HttpResponse refuse_bytes(const error_code& error, const HttpLimits& limits) {
+HttpResponse refuse_bytes(const error_code& error, bool timed_out, const HttpLimits& limits) {
   if (error == http::error::header_limit || error == http::error::buffer_overflow)
     return error_response(431, "too_large",
                           fmt::format("the header passes {} bytes", limits.header_bytes));
-  if (error == beast::error::timeout)
+  if (timed_out)
     return error_response(408, "too_slow", "the request's header did not arrive in time");
   return error_response(400, "bad_request",
                         fmt::format("not a valid HTTP/1.1 request: {}", error.message()));
@@ -125,7 +124,7 @@ class BeastServer final : public HttpServer {
       error_code ignored;
       acceptor_.close(ignored);
       for (Connection* connection : connections_) {
-        if (connection->idle) connection->stream.close();
+        if (connection->idle) connection->socket.cancel(ignored);
         if (connection->wake) connection->wake->cancel();
       }
       if (connections_.empty()) return io_.stop();
@@ -135,10 +134,38 @@ class BeastServer final : public HttpServer {
   }
 
  private:
+  /// A socket whose operations end when a deadline passes. Unlike Beast's own stream it stays open
+  /// then, so that the client can be told.
+  struct TimedSocket : std::enable_shared_from_this<TimedSocket> {
+    explicit TimedSocket(stream_protocol::socket connected)
+        : socket(std::move(connected)), deadline(socket.get_executor()) {}
+
+    /// The deadline of whatever is waited for next.
+    void arm(Clock::duration limit) {
+      timed_out = false;
+      deadline.expires_after(limit);
+      deadline.async_wait([weak = weak_from_this()](error_code stopped) {
+        const auto self = weak.lock();
+        // A handler that was on its way already when the deadline was moved has nothing to say.
+        if (stopped || !self || self->deadline.expiry() > Clock::now()) return;
+        self->timed_out = true;
+        error_code ignored;
+        self->socket.cancel(ignored);
+      });
+    }
+
+    stream_protocol::socket socket;
+    asio::steady_timer deadline;
+    bool timed_out = false;  // since arm()
+  };
+
   /// One connection's state that others may touch; lives in its coroutine's frame.
   struct Connection {
-    Connection(BeastServer& owner, stream_protocol::socket socket, uid_t peer)
-        : server(owner), stream(std::move(socket)), uid(peer) {
+    Connection(BeastServer& owner, stream_protocol::socket connected, uid_t peer)
+        : server(owner),
+          timed(std::make_shared<TimedSocket>(std::move(connected))),
+          socket(timed->socket),
+          uid(peer) {
       server.connections_.insert(this);
       ++server.connections_of_[uid];
     }
@@ -151,7 +178,8 @@ class BeastServer final : public HttpServer {
     Connection& operator=(const Connection&) = delete;
 
     BeastServer& server;
-    Stream stream;
+    std::shared_ptr<TimedSocket> timed;
+    stream_protocol::socket& socket;
     uid_t uid;
     beast::flat_buffer buffer{kPieceBytes};
     bool idle = true;  // between requests
@@ -179,6 +207,8 @@ class BeastServer final : public HttpServer {
         co_await pause.async_wait(kToTuple);
         continue;
       }
+      // Asio leaves it open for children; a decoder must neither see it nor keep it open.
+      if (::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC) != 0) continue;
       ucred peer{};
       socklen_t size = sizeof(peer);
       if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) continue;
@@ -207,15 +237,15 @@ class BeastServer final : public HttpServer {
     parser.header_limit(limits_.header_bytes);
     parser.body_limit(boost::none);  // the sink counts
     connection.idle = true;
-    connection.stream.expires_after(limits_.header_deadline);
+    connection.timed->arm(limits_.header_deadline);
     auto [error, n_bytes] =
-        co_await http::async_read_header(connection.stream, connection.buffer, parser, kToTuple);
+        co_await http::async_read_header(connection.socket, connection.buffer, parser, kToTuple);
     connection.idle = false;
-    if (error == http::error::end_of_stream || error == asio::error::operation_aborted)
-      co_return false;
-    if (error == beast::error::timeout && !parser.got_some()) co_return false;
+    const bool timed_out = connection.timed->timed_out;
+    if (error == http::error::end_of_stream || (timed_out && !parser.got_some())) co_return false;
+    if (error == asio::error::operation_aborted && !timed_out) co_return false;  // we stop
     if (error) {
-      const HttpResponse answer = refuse_bytes(error, limits_);
+      const HttpResponse answer = refuse_bytes(error, timed_out, limits_);
       co_await write_answer(connection, answer, /*keep_alive=*/false);
       co_await drain(connection);
       co_return false;
@@ -273,8 +303,8 @@ class BeastServer final : public HttpServer {
     if (http::response<http::empty_body> proceed;
         beast::iequals(parser.get()[http::field::expect], "100-continue")) {
       proceed.result(http::status::continue_);
-      connection.stream.expires_after(limits_.write_deadline);
-      auto [error, n] = co_await http::async_write(connection.stream, proceed, kToTuple);
+      connection.timed->arm(limits_.write_deadline);
+      auto [error, n] = co_await http::async_write(connection.socket, proceed, kToTuple);
       if (error) co_return error_response(400, "bad_request", "the connection broke off");
     }
     std::vector<char> piece(kPieceBytes);
@@ -286,11 +316,11 @@ class BeastServer final : public HttpServer {
       parser.get().body().data = piece.data();
       parser.get().body().size = piece.size();
       const auto asked_at = Clock::now();
-      connection.stream.expires_after(limits_.idle_deadline);
+      connection.timed->arm(limits_.idle_deadline);
       auto [error, n_read] =
-          co_await http::async_read_some(connection.stream, connection.buffer, parser, kToTuple);
+          co_await http::async_read_some(connection.socket, connection.buffer, parser, kToTuple);
       const auto read_at = Clock::now();
-      if (error == beast::error::timeout) co_return too_slow("nothing arrived for a while");
+      if (error && connection.timed->timed_out) co_return too_slow("nothing arrived for a while");
       if (error && error != http::error::need_buffer)
         co_return error_response(400, "bad_request",
                                  fmt::format("the body broke off: {}", error.message()));
@@ -335,27 +365,27 @@ class BeastServer final : public HttpServer {
       message.set(http::field::content_type, answer.content_type);
       message.prepare_payload();
     }
-    connection.stream.expires_after(limits_.write_deadline);
-    auto [error, n] = co_await http::async_write(connection.stream, message, kToTuple);
+    connection.timed->arm(limits_.write_deadline);
+    auto [error, n] = co_await http::async_write(connection.socket, message, kToTuple);
     co_return !error;
   }
 
   /// A socket closed with unread bytes would take the answer away from a client that still sends.
   asio::awaitable<void> drain(Connection& connection) {
     error_code ignored;
-    connection.stream.socket().shutdown(stream_protocol::socket::shutdown_send, ignored);
-    connection.stream.expires_after(std::chrono::seconds(2));
+    connection.socket.shutdown(stream_protocol::socket::shutdown_send, ignored);
+    connection.timed->arm(std::chrono::seconds(2));
     std::vector<char> piece(kPieceBytes);
     for (;;) {
-      auto [error, n] = co_await connection.stream.async_read_some(asio::buffer(piece), kToTuple);
+      auto [error, n] = co_await connection.socket.async_read_some(asio::buffer(piece), kToTuple);
       if (error) co_return;
     }
   }
 
   asio::awaitable<bool> write_chunk(Connection& connection, std::string_view text) {
-    connection.stream.expires_after(limits_.write_deadline);
+    connection.timed->arm(limits_.write_deadline);
     const auto chunk = http::make_chunk(asio::buffer(text.data(), text.size()));
-    auto [error, n] = co_await asio::async_write(connection.stream, chunk, kToTuple);
+    auto [error, n] = co_await asio::async_write(connection.socket, chunk, kToTuple);
     co_return !error;
   }
 
@@ -367,8 +397,8 @@ class BeastServer final : public HttpServer {
     head.keep_alive(false);
     head.chunked(true);
     http::response_serializer<http::empty_body> serializer(head);
-    connection.stream.expires_after(limits_.write_deadline);
-    auto [error, n] = co_await http::async_write_header(connection.stream, serializer, kToTuple);
+    connection.timed->arm(limits_.write_deadline);
+    auto [error, n] = co_await http::async_write_header(connection.socket, serializer, kToTuple);
     if (error) co_return;
 
     // Timer and flag are only touched on the loop, so a wake between next() and the wait is not
@@ -403,8 +433,8 @@ class BeastServer final : public HttpServer {
       const bool written = co_await write_chunk(connection, ": still here\n\n");
       if (!written) co_return;
     }
-    connection.stream.expires_after(limits_.write_deadline);
-    co_await asio::async_write(connection.stream, http::make_chunk_last(), kToTuple);
+    connection.timed->arm(limits_.write_deadline);
+    co_await asio::async_write(connection.socket, http::make_chunk_last(), kToTuple);
   }
 
   HttpHandler& handler_;

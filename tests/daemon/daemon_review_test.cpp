@@ -49,16 +49,22 @@ TEST(DaemonReview, TellsLateListenersEverythingAndOthersTheRest) {
   DaemonProcess daemon;
   daemon.start();
   const std::string id = daemon.review(text_bundle("b"));
-  const std::vector<Event> first = daemon.follow(id, "done");
-  const std::vector<Event> again = daemon.follow(id, "done");
+  // Progress is not replayed.
+  const auto follow = [&](std::uint64_t after) {
+    std::vector<Event> events = daemon.follow(id, "done", after);
+    std::erase_if(events, [](const Event& event) { return event.name == "prefill"; });
+    return events;
+  };
+  const std::vector<Event> first = follow(0);
+  const std::vector<Event> again = follow(0);
   ASSERT_EQ(again.size(), first.size());
   for (std::size_t i = 0; i < first.size(); ++i) {
     EXPECT_EQ(again[i].seq, first[i].seq);
     EXPECT_EQ(again[i].data, first[i].data);
   }
-  const std::vector<Event> rest = daemon.follow(id, "done", first[0].seq);
+  const std::vector<Event> rest = follow(first[0].seq);
   EXPECT_EQ(rest.size(), first.size() - 1);
-  EXPECT_TRUE(daemon.follow(id, "done", first.back().seq).empty());  // ends at once
+  EXPECT_TRUE(follow(first.back().seq).empty());  // ends at once
   EXPECT_EQ(daemon.request("GET", "/v1/reviews/" + id + "/events", {"Last-Event-ID: x"}).status,
             400);
 }

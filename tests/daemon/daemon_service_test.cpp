@@ -86,6 +86,7 @@ TEST(DaemonService, ServesASocketThatItIsGiven) {
   ASSERT_EQ(listen(fd, 16), 0);
   daemon.start([fd] {
     dup2(fd, 3);
+    fcntl(3, F_SETFD, 0);  // it may have been 3 before, and close on exec
     setenv("LISTEN_FDS", "1", 1);
     setenv("LISTEN_PID", std::to_string(getpid()).c_str(), 1);
   });
