@@ -11,6 +11,7 @@
 #include <random>
 
 #include "engine/forward/arena.h"
+#include "engine/forward/attention_op.h"
 #include "engine/kv/page_pool.h"
 #include "engine/model/model_config.h"
 #include "engine/reference/attention_input.h"
@@ -139,8 +140,11 @@ std::vector<params::RowInfo> PagedCase::infos(std::span<const Row> of) const {
                      .sliding_pages = full ? 0x10000000u : table_of[row.sequence],
                      .full_pages = full ? table_of[row.sequence] : 0x10000000u,
                      .token = 0,
-                     .soft_row = params::kNoSoftRow});
+                     .soft_row = params::kNoSoftRow,
+                     .tile_first = 0,
+                     .tile_rows = 0});
   }
+  write_row_tiles(std::span(infos), [&](std::uint32_t row) { return of[row].sequence; });
   return infos;
 }
 
@@ -227,14 +231,10 @@ Pages::Output Pages::attend(const PagedCase& s, const Variant& variant, const Pl
       vk::whole(planes.keys), vk::whole(planes.values), vk::whole(q)};
   const RowOp input_op = RowOp::of(input, must(k.bind(*input, input_slices)), input_params(s),
                                    s.c.n_heads + 2 * s.layout.n_kv_heads);
-  const vk::Pipeline* attention =
-      must(k.pipeline("attention" + k.kv_suffix() + k.act_suffix(), params::kAttentionBindings,
-                      sizeof(params::AttentionParams), {shape.begin(), shape.begin() + 4}));
   const std::array<vk::Slice, params::kAttentionBindings> slices = {
       vk::whole(q),           vk::whole(infos),         vk::whole(tables),
       vk::whole(planes.keys), vk::whole(planes.values), vk::whole(o)};
-  const RowOp op =
-      RowOp::of(attention, must(k.bind(*attention, slices)), attention_params(s), s.c.n_heads);
+  const AttentionOp op = must(make_attention(k, s.layout, slices, attention_params(s)));
   run([&](vk::CommandList& list) {
     input_op.record(list, n);
     list.barrier();
@@ -277,7 +277,8 @@ TEST_P(AttentionTest, MatchesTheTwins) {
   reference::attention(got.q, infos, s.page_tables, got_keys, got_values, attended, s.shape,
                        attention_params(s));
   // A score of terms that add to 50 in magnitude is off by about 1e-5, which the weights repeat
-  // relatively; exp adds 2 ulp and more for large arguments; values reach 5. Measured 1.1e-5.
+  // relatively; Vulkan allows exp an error that grows with its argument, 3e-6 at 20; values
+  // reach 5. CPU drivers measure below 3e-6 in all.
   EXPECT_TRUE(near(got.attended, attended, [&](std::size_t i) {
     return 5e-5 + (variant().act16 ? half_rounding(attended[i]) : 0);
   }));

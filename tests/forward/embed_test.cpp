@@ -23,7 +23,9 @@ class EmbedTest : public ForwardTest, public testing::WithParamInterface<TensorT
             .sliding_pages = 0,
             .full_pages = 0,
             .token = id,
-            .soft_row = params::kNoSoftRow};
+            .soft_row = params::kNoSoftRow,
+            .tile_first = 0,
+            .tile_rows = 0};
   }
   static params::RowInfo soft(std::uint32_t row) {
     return {.position = 0,
@@ -31,7 +33,9 @@ class EmbedTest : public ForwardTest, public testing::WithParamInterface<TensorT
             .sliding_pages = 0,
             .full_pages = 0,
             .token = 3,
-            .soft_row = row};
+            .soft_row = row,
+            .tile_first = 0,
+            .tile_rows = 0};
   }
 };
 

@@ -36,9 +36,10 @@ std::vector<std::pair<std::uint32_t, std::uint32_t>> shapes(TensorType type) {
 }
 
 /// Activation rows of `cols` values with 7 in the padding: what stands there meets zero weights.
-std::vector<float> activations(std::uint32_t n_rows, std::uint32_t cols, bool half) {
+std::vector<float> activations(std::uint32_t n_rows, std::uint32_t cols, bool half,
+                               float sigma = 1.0f) {
   std::vector<float> x(std::size_t{n_rows} * padded(cols), 7.0f);
-  const auto values = rounded(normals(std::size_t{n_rows} * cols, 3), half);
+  const auto values = rounded(normals(std::size_t{n_rows} * cols, 3, sigma), half);
   for (std::uint32_t r = 0; r < n_rows; r++)
     std::copy_n(values.begin() + std::ptrdiff_t{r} * cols, cols,
                 x.begin() + static_cast<std::ptrdiff_t>(std::size_t{r} * padded(cols)));
@@ -112,7 +113,8 @@ TEST_P(ProductOfType, GateUpMatchesTheTwin) {
     const WeightMatrix gate_matrix = load(gate.tensor, k, kernel_type(type));
     const WeightMatrix up_matrix = load(up.tensor, k, kernel_type(type));
     constexpr std::uint32_t kMost = 7;
-    const auto x = activations(kMost, cols, variant.act16);
+    // Random scales make large weights; the product of two sums has to fit a float16.
+    const auto x = activations(kMost, cols, variant.act16, 0.05f);
     const vk::Buffer x_buffer = upload_values(x, variant.act16);
     for (const std::uint32_t n : {1u, 2u, kMost}) {
       const vk::Buffer y = untouched(std::size_t{n} * padded(rows), variant.act16);
@@ -142,8 +144,8 @@ TEST_P(ProductOfType, GateUpMatchesTheTwin) {
         for (std::uint32_t c = 0; c < n; c++) want[std::size_t{c} * padded(rows) + rows] = 0;
 
       const auto tolerance = [&](std::size_t i) {
-        // Both sums' errors pass the gate (its slope is below 1.13); tanh is off by 1e-6 on the
-        // drivers measured, which the gate multiplies by half the value; and the rounding of y.
+        // Both sums' errors pass the gate (its slope is below 1.13); tanh may be off by
+        // 4e-6 (its drivers' exp), which the gate multiplies by half the value; and y is rounded.
         const double g = std::abs(part[0][i]);
         const double u = std::abs(part[1][i]);
         const double sums = sum_error(cols) * (1.13 * part[2][i] * (u + 1) + (g + 1) * part[3][i]);
@@ -208,7 +210,7 @@ TEST_F(ProductTest, GatherSoftCapAndBias) {
     run([&](vk::CommandList& list) { op.record(list, n); });
     std::vector<float> want(std::size_t{n} * kRows);
     reference::matmul(w.values, x, want, gather, added, p);
-    // sum_error of products whose magnitudes add to at most 30, and tanh as measured (1e-6 of 3).
+    // sum_error of products whose magnitudes add to at most 30, and tanh (4e-6 times a cap of 0.8).
     EXPECT_TRUE(near(read_values(y, want.size()), want, sum_error(kCols) * 30 + 3e-6));
   };
   product({.x = {}, .y = {}, .gather_rows = &gather_slice}, {});
@@ -295,7 +297,7 @@ TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
   const RandomMatrix up(type, kRows, cols, 11);
   const WeightMatrix matrix = load(w.tensor, k, kernel_type(type));
   const WeightMatrix up_matrix = load(up.tensor, k, kernel_type(type));
-  const auto x = activations(kMost, cols, act16);
+  const auto x = activations(kMost, cols, act16, 0.05f);
 
   const auto products = [&](std::uint32_t first, std::uint32_t n) {
     const vk::Buffer in = upload_values(
