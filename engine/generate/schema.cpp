@@ -268,6 +268,7 @@ Result<AnswerSize> Compiler::literals(const Json& schema, const Spot& spot) {
     literals.push_back({.json = write(value), .schema_index = i});
   }
   std::vector<std::string_view> sorted;
+  sorted.reserve(literals.size());
   for (const Literal& literal : literals) sorted.push_back(literal.json);
   std::sort(sorted.begin(), sorted.end());
   if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
