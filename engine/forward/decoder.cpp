@@ -157,20 +157,15 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
                                                                .epsilon = config_.rms_norm_eps},
                                   config_.n_heads + 2 * layout.n_kv_heads);
 
-  PREFLIGHT_TRY(const vk::Pipeline* attention,
-                kernels.pipeline("attention" + kernels.kv_suffix() + kernels.act_suffix(),
-                                 params::kAttentionBindings, sizeof(params::AttentionParams),
-                                 {shape.begin(), shape.begin() + 4}));
   const std::array<vk::Slice, params::kAttentionBindings> attention_slices = {
       vk::whole(arena_.q), vk::whole(arena_.row_infos), vk::whole(arena_.page_tables),
       vk::whole(pages.keys), vk::whole(pages.values), vk::whole(arena_.attended)};
-  PREFLIGHT_TRY(const vk::BindingSet* attention_bindings, kernels.bind(*attention, attention_slices));
-  ops.attention = RowOp::of(attention, attention_bindings,
-                            params::AttentionParams{.n_heads = config_.n_heads,
-                                                    .n_kv_heads = layout.n_kv_heads,
-                                                    .o_stride_vec4 = attended_stride / 4,
-                                                    .window = full ? 0 : config_.sliding_window},
-                            config_.n_heads);
+  PREFLIGHT_TRY(ops.attention,
+                make_attention(kernels, layout, attention_slices,
+                               {.n_heads = config_.n_heads,
+                                .n_kv_heads = layout.n_kv_heads,
+                                .o_stride_vec4 = attended_stride / 4,
+                                .window = full ? 0 : config_.sliding_window}));
 
   PREFLIGHT_TRY(ops.output, make_product(kernels, w.o, {.x = vk::whole(arena_.attended),
                                                         .y = vk::whole(arena_.branch),
@@ -289,7 +284,9 @@ void Decoder::write_step(const Step& step) {
                          .sliding_pages = table_of[row.sequence].first,
                          .full_pages = table_of[row.sequence].second,
                          .token = row.token,
-                         .soft_row = params::kNoSoftRow};
+                         .soft_row = params::kNoSoftRow,
+                         .tile_first = 0,
+                         .tile_rows = 0};
     if (row.soft_row != nullptr) {
       std::copy_n(row.soft_row, config_.model_dim,
                   soft.begin() + static_cast<std::ptrdiff_t>(n_soft) * config_.model_dim);
@@ -305,6 +302,8 @@ void Decoder::write_step(const Step& step) {
     rope(sliding_rope, plan_.sliding, config_.sliding_inv_freq);
     rope(full_rope, plan_.full, config_.full_inv_freq);
   }
+  write_row_tiles(infos.first(step.rows.size()),
+                  [&](std::uint32_t row) { return step.rows[row].sequence; });
 }
 
 Result<void> Decoder::run(const Step& step, const std::function<bool()>& cancelled) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/forward/arena.h"
+#include "engine/forward/attention_op.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/model_weights.h"
 #include "engine/forward/segments.h"
@@ -25,7 +26,7 @@ namespace preflight::forward {
 struct LayerOps {
   std::vector<ProductOp> projections;  ///< Q, K and, where the layer has one, V
   RowOp attention_input;
-  RowOp attention;
+  AttentionOp attention;
   ProductOp output;
   RowOp after_attention;  ///< h += norm(branch), normed = ffn norm
   ProductOp gate_up;

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/forward/attention_op.h"
 #include "engine/model/half.h"
 #include "engine/reference/argmax.h"
 #include "engine/reference/attention.h"
@@ -235,7 +236,9 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
                 .sliding_pages = 0,
                 .full_pages = 0,
                 .token = 0,
-                .soft_row = params::kNoSoftRow};
+                .soft_row = params::kNoSoftRow,
+                .tile_first = 0,
+                .tile_rows = 0};
     for (std::uint32_t i = 0; i < layout.n_rotated; i++) {
       const std::size_t at = (std::size_t{t} * layout.n_rotated + i) * 2;
       const float angle = static_cast<float>(t * (i + 1));
@@ -243,6 +246,7 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
       rope[at + 1] = std::sin(angle);
     }
   }
+  write_row_tiles(infos, [](std::uint32_t) { return 0; });
   std::ranges::copy(infos, host<params::RowInfo>(s_.arena.row_infos).begin());
   std::ranges::copy(rope, host<float>(rope_buffer).begin());
 
@@ -273,15 +277,10 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
                                        .n_kv_heads = layout.n_kv_heads,
                                        .o_stride_vec4 = o_stride / 4,
                                        .window = full ? 0 : config_.sliding_window};
-  PREFLIGHT_TRY(const vk::Pipeline* attention,
-                s_.kernels.pipeline("attention" + s_.kernels.kv_suffix() + s_.kernels.act_suffix(),
-                                    params::kAttentionBindings, sizeof params,
-                                    {constants.begin(), constants.begin() + 4}));
   const std::array<vk::Slice, params::kAttentionBindings> slices = {
       vk::whole(s_.arena.q), vk::whole(s_.arena.row_infos), vk::whole(s_.arena.page_tables),
       vk::whole(pages.keys), vk::whole(pages.values),       vk::whole(s_.arena.attended)};
-  PREFLIGHT_TRY(const vk::BindingSet* bindings, s_.kernels.bind(*attention, slices));
-  const RowOp op = RowOp::of(attention, bindings, params, config_.n_heads);
+  PREFLIGHT_TRY(const AttentionOp op, make_attention(s_.kernels, layout, slices, params));
   PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) {
     input_op.record(list, kRows);
     list.barrier();

@@ -11,7 +11,9 @@
 // Folded (full layers whose value is the key): the other key dimensions are values times k_norm, so
 // k_norm is multiplied into the query and the values serve as keys (docs/model.md, K is a function of V).
 const uint kAttentionSpecLanes = 0, kAttentionSpecHeadDim = 1, kAttentionSpecKeyDim = 2,
-           kAttentionSpecFolded = 3, kAttentionSpecRotated = 4;
+           kAttentionSpecFolded = 3,
+           kAttentionSpecRotated = 4,  // attention_input.comp
+           kAttentionSpecHeads = 4;    // attention.comp: heads of a workgroup
 
 const uint kAttentionInputBindQkv = 0, kAttentionInputBindQNorm = 1, kAttentionInputBindKNorm = 2,
            kAttentionInputBindRowInfo = 3, kAttentionInputBindRope = 4,
@@ -33,7 +35,10 @@ const uint kAttentionBindQ = 0, kAttentionBindRowInfo = 1, kAttentionBindPageTab
            kAttentionBindKeys = 3, kAttentionBindValues = 4, kAttentionBindO = 5,
            kAttentionBindings = 6;
 
-struct AttentionParams {  // push constants; the grid is (rows, n_heads, 1)
+// Wide steps pair neighbouring rows of a sequence, narrow ones take each row alone.
+const uint kAttentionTileRows = 2;
+
+struct AttentionParams {  // push constants; the grid is (row tiles, n_heads / heads of a workgroup, 1)
   uint n_heads;
   uint n_kv_heads;
   uint o_stride_vec4;     // distance of rows of o, in groups of 4 values

@@ -15,8 +15,10 @@ struct RowInfo {
   uint full_pages;       // the same for full layers
   int token;             // id to embed
   uint soft_row;         // row of the soft-token buffer, or kNoSoftRow
+  uint tile_first;       // attention's row tile of this number, not this row: its first row
+  uint tile_rows;        // and how many neighbouring rows of one sequence it has; 0: no such tile
 };
-PARAMS_SIZE(RowInfo, 24)
+PARAMS_SIZE(RowInfo, 32)
 
 #include "shaders/params/end.h"
 
