@@ -139,6 +139,7 @@ Result<Process> Process::spawn(const std::filesystem::path& program, int input, 
 
   std::vector<std::string> environment = child_environment();
   std::vector<char*> environment_pointers;
+  environment_pointers.reserve(environment.size() + 1);
   for (std::string& one : environment) environment_pointers.push_back(one.data());
   environment_pointers.push_back(nullptr);
   std::string name = "preflight-decode";

@@ -17,6 +17,7 @@ TEST(Film, SpreadsThirtyTwoFramesLikeTheReference) {
       180, 191, 202, 213, 225, 236, 247, 258, 270, 281, 292, 303, 315, 326, 337, 348};
   EXPECT_EQ(pick_evenly(360, 32), expected);
   std::vector<std::string> stamps;
+  stamps.reserve(expected.size());
   for (const std::uint64_t index : expected) {
     stamps.push_back(frame_stamp(static_cast<double>(index) / 24.0));
   }
@@ -58,6 +59,7 @@ TEST(Film, MoreThanAMinuteIsCoveredToItsEndWithSixtyFrames) {
 TEST(Film, AnUnsteadyFilmIsSpreadByTime) {
   // 20 frames in the first second, then one a second for 9 seconds.
   std::vector<double> times_s = steady(20, 20.0);
+  times_s.reserve(29);
   for (int second = 1; second < 10; ++second) times_s.push_back(second);
   const auto picked =
       pick_spread({.times_s = times_s, .duration_s = 10.0, .constant_rate = false}, 10);

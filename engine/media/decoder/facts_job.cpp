@@ -80,13 +80,14 @@ Result<MediaFacts> measure_sound_file(const Input& input, const DecodeLimits& li
   facts.streams.push_back({.kind = "sound", .codec = sound.codec});
   facts.decodes = true;
   const double duration_s = static_cast<double>(*n_samples) / sound.rate_hz;
+  const std::uint64_t n_missing = n_missing_samples(about, *n_samples);
   meter->finish(0.0, sound);
   if (*n_samples == 0) {
     set_problem({ErrorCode::kInvalidInput, "holds no sound: not a single sample"}, facts);
-  } else if (about.n_missing > 0) {
+  } else if (n_missing > 0) {
     set_problem({ErrorCode::kInvalidInput,
                  fmt::format("breaks off: the last {:.2f} s of its sound are missing",
-                             static_cast<double>(about.n_missing) / sound.rate_hz)},
+                             static_cast<double>(n_missing) / sound.rate_hz)},
                 facts);
   } else if (meter->n_not_numbers() > 0) {
     set_problem({ErrorCode::kInvalidInput,

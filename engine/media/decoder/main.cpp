@@ -31,9 +31,9 @@ using namespace preflight;
 using namespace preflight::media;
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kCanLimitAddressSpace = false;  // the sanitizer reserves terabytes
+constexpr bool kSanitized = true;
 #else
-constexpr bool kCanLimitAddressSpace = true;
+constexpr bool kSanitized = false;
 #endif
 
 constexpr std::size_t kMaxJobBytes = 1 << 20;
@@ -50,7 +50,7 @@ bool limit_self(const DecodeLimits& limits) {
   bool all = limit(RLIMIT_CORE, 0, 0) && limit(RLIMIT_NOFILE, kControlFd + 1, kControlFd + 1) &&
              limit(RLIMIT_FSIZE, limits.output_bytes, limits.output_bytes) &&
              limit(RLIMIT_CPU, limits.cpu_s, rlim_t{limits.cpu_s} + 2);
-  if (kCanLimitAddressSpace) {
+  if (!kSanitized) {  // a sanitizer reserves terabytes
     all = all && limit(RLIMIT_AS, limits.memory_bytes, limits.memory_bytes);
   }
   return all && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
@@ -145,6 +145,9 @@ int main() {
     return 2;
   }
   av_log_set_level(AV_LOG_QUIET);
+  // Codec libraries print what they think of a file; the host has given us a silent standard
+  // output.
+  if (!kSanitized) (void)::dup2(STDOUT_FILENO, STDERR_FILENO);
   std::signal(SIGXFSZ, SIG_IGN);  // a write past the limit is an error we report
   std::signal(SIGPIPE, SIG_IGN);
   const Result<std::string> reply = run();

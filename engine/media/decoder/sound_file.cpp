@@ -15,6 +15,8 @@ namespace preflight::media {
 namespace {
 
 constexpr std::size_t kBlockValues = 32768;
+constexpr std::uint64_t kPacketSlack = 4096;
+constexpr std::uint64_t kUnknownLength = std::uint64_t{1} << 48;  // longer than any file
 
 /// libsndfile's view of the input.
 struct Cursor {
@@ -124,6 +126,13 @@ std::uint64_t missing_wav_bytes(const Input& input) {
 }
 
 }  // namespace
+
+std::uint64_t n_missing_samples(const SoundFileInfo& info, std::uint64_t n_read) {
+  // Lossy codecs state their length in packets, give or take the padding of the first and the last.
+  const std::uint64_t slack = info.decodes_to_float ? kPacketSlack : 0;
+  const bool short_of = info.n_samples < kUnknownLength && n_read + slack < info.n_samples;
+  return info.n_missing + (short_of ? info.n_samples - n_read : 0);
+}
 
 Result<std::uint64_t> read_sound_file(
     const Input& input, const std::function<Result<void>(const SoundFileInfo&)>& begin,

@@ -21,6 +21,9 @@ struct SoundFileInfo {
   bool decodes_to_float = false;  ///< compressed: samples are not rounded to 16 bits yet
 };
 
+/// Samples that the file states, but that it does not hold; `n_read` is what came out of it.
+std::uint64_t n_missing_samples(const SoundFileInfo& info, std::uint64_t n_read);
+
 /// Calls `begin` once and then `block` with f32 [n, channels] until the end of the file. Returns
 /// the number of samples per channel that were read. Errors: clauses that follow the file's name;
 /// those of the callbacks.

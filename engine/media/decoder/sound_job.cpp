@@ -40,7 +40,7 @@ Result<DecodedSound> decode_sound_file(const Input& input, const DecodeLimits& l
           }));
   if (n_samples == 0) return fail(ErrorCode::kInvalidInput, "holds no sound: not a single sample");
   DecodedSound sound = sink->finish();
-  sound.missing_samples = about.n_missing;
+  sound.missing_samples = n_missing_samples(about, n_samples);
   return sound;
 }
 

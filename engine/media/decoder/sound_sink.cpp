@@ -24,7 +24,8 @@ Result<SoundSink> SoundSink::create(std::uint32_t rate_hz, std::uint32_t n_chann
   }
   auto resampler = Resampler::create(rate_hz);
   if (!resampler.has_value()) {
-    return fail(resampler.error().code, "has sound with " + resampler.error().message);
+    return fail(resampler.error().code,
+                "has sound that cannot be brought to 16 kHz: " + resampler.error().message);
   }
   SoundSink sink(std::move(*resampler));
   sink.rate_hz_ = rate_hz;
