@@ -1,5 +1,7 @@
 #include "daemon/bundle_path.h"
 
+#include <algorithm>
+#include <clocale>
 #include <cstdint>
 #include <cwctype>
 #include <optional>
@@ -38,6 +40,14 @@ std::optional<std::wstring> code_points(std::string_view text) {
     i += length;
   }
   return out;
+}
+
+/// One letter in lower case, whatever the process's own locale is.
+wchar_t lower(wchar_t c) {
+  static const locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  const auto letter = static_cast<wint_t>(c);
+  return static_cast<wchar_t>(unicode != nullptr ? towlower_l(letter, unicode)
+                                                 : std::towlower(letter));
 }
 
 tl::unexpected<Error> refuse(std::string_view path, std::string_view why) {
@@ -85,7 +95,7 @@ Result<void> BundleNames::add_file(std::string_view path) {
     const bool is_file = end == path.size();
     const std::string_view prefix = path.substr(0, end);
     std::wstring folded = code_points(prefix).value_or(std::wstring());
-    for (wchar_t& c : folded) c = static_cast<wchar_t>(std::towlower(static_cast<wint_t>(c)));
+    for (wchar_t& c : folded) c = lower(c);
     const auto [it, is_new] =
         by_folded_.try_emplace(std::move(folded), Entry{std::string(prefix), is_file});
     if (is_new) continue;

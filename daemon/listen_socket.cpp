@@ -59,8 +59,11 @@ Result<int> make_socket(const std::filesystem::path& path, const std::string& gr
                 fmt::format("socket {}: the path has {} bytes, a socket's at most {}", name,
                             name.size(), sizeof(address.sun_path) - 1));
   std::memcpy(address.sun_path, name.data(), name.size());
+  // Who may connect is the socket's mode to say: its folder must let them come that far.
   std::error_code error;
+  const mode_t own = ::umask(0022);
   std::filesystem::create_directories(path.parent_path(), error);
+  ::umask(own);
   if (error)
     return fail(ErrorCode::kIo,
                 fmt::format("socket {}: cannot make its folder: {}", name, error.message()));

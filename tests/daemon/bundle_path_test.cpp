@@ -55,6 +55,9 @@ TEST(BundleNames, RefusesTheSameNameInAnotherCase) {
   EXPECT_FALSE(names.add_file("img/one.png"));
   EXPECT_FALSE(names.add_file("IMG/three.png"));
   EXPECT_FALSE(names.add_file("Bundle.JSON"));
+  EXPECT_TRUE(names.add_file("Ä/Ж.png"));
+  EXPECT_FALSE(names.add_file("ä/other.png"));
+  EXPECT_FALSE(names.add_file("Ä/ж.png"));
   EXPECT_FALSE(names.add_file("img/two.png"));
 }
 

