@@ -132,7 +132,9 @@ Result<std::uint32_t> JsonView::uint(std::string_view key) const {
 Result<std::optional<double>> JsonView::find_number(std::string_view key) const {
   const json* value = find(key);
   if (value == nullptr) return std::nullopt;
-  if (!value->is_number() || !std::isfinite(value->get<double>()))
+  // Callers round to f32, whose range must not be left.
+  if (!value->is_number() ||
+      !(std::abs(value->get<double>()) <= double{std::numeric_limits<float>::max()}))
     return mistyped(key, *value, "a number");
   return value->get<double>();
 }

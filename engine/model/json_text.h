@@ -31,6 +31,7 @@ class JsonView {
   [[nodiscard]] Result<JsonView> object(std::string_view key) const;
   [[nodiscard]] Result<std::optional<std::uint32_t>> find_uint(std::string_view key) const;
   [[nodiscard]] Result<std::uint32_t> uint(std::string_view key) const;
+  /// Within the range of f32.
   [[nodiscard]] Result<std::optional<double>> find_number(std::string_view key) const;
   [[nodiscard]] Result<double> number(std::string_view key) const;
   [[nodiscard]] Result<std::optional<bool>> find_boolean(std::string_view key) const;
