@@ -96,9 +96,9 @@ Outcome<void> Api::wait_for_return(const HttpError& error) {
   return {};
 }
 
-Outcome<Response> Api::call(const Request& request) {
+Outcome<Response> Api::call(const Request& request, std::chrono::milliseconds idle) {
   for (;;) {
-    auto response = http_.exchange(request, {.deadline = options_.deadline});
+    auto response = http_.exchange(request, {.idle = idle, .deadline = options_.deadline});
     if (response.has_value()) {
       reached();
       if (response->status >= 400) return refusal(*response);
@@ -150,7 +150,8 @@ Outcome<protocol::ReviewStatus> Api::submit(const Upload& upload, bool facts_onl
       .headers = {{"Content-Type", fmt::format("multipart/form-data; boundary={}", boundary)},
                   {"Idempotency-Key", random_hex(16)}},
       .body = multipart_body(upload, boundary)};
-  auto response = call(request);
+  // The answer comes when everything is on the daemon's disk, which may be slow.
+  auto response = call(request, std::chrono::minutes(5));
   if (!response.has_value()) return tl::unexpected(std::move(response).error());
   return decoded(protocol::parse_review_status(response->body));
 }

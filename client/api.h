@@ -50,7 +50,8 @@ class Api {
                        const std::function<void(const protocol::Event&)>& on_event);
 
  private:
-  Outcome<Response> call(const Request& request);
+  Outcome<Response> call(const Request& request,
+                         std::chrono::milliseconds idle = std::chrono::seconds(30));
   /// Sleeps before the next try; an error when the daemon was away for too long.
   Outcome<void> wait_for_return(const HttpError& error);
   void reached();

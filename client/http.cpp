@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -47,7 +48,9 @@ class Descriptor {
   int fd_;
 };
 
-tl::expected<Descriptor, HttpError> connect_to(const std::filesystem::path& socket) {
+tl::expected<Descriptor, HttpError> connect_to(const std::filesystem::path& socket,
+                                               const Patience& patience,
+                                               const std::function<bool()>& interrupted) {
   const std::string& path = socket.native();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -58,12 +61,21 @@ tl::expected<Descriptor, HttpError> connect_to(const std::filesystem::path& sock
                               path, path.size(), sizeof(address.sun_path) - 1));
   }
   std::memcpy(address.sun_path, path.data(), path.size());
-  Descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (fd.get() < 0) return failed(Trouble::kLost, fmt::format("socket: {}", reason(errno)));
   int status = 0;
-  do {
+  const auto began = Clock::now();
+  for (;;) {
     status = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  } while (status != 0 && errno == EINTR);
+    // EAGAIN: more clients wait to be taken than the daemon's backlog holds.
+    if (status == 0 || (errno != EAGAIN && errno != EINTR)) break;
+    if (interrupted()) return failed(Trouble::kInterrupted, "interrupted");
+    const auto now = Clock::now();
+    if (now >= patience.deadline || now - began >= patience.idle) {
+      return failed(Trouble::kTimedOut, fmt::format("the daemon takes no connection on {}", path));
+    }
+    std::this_thread::sleep_for(kSlice);
+  }
   if (status != 0) {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) {
@@ -80,11 +92,6 @@ tl::expected<Descriptor, HttpError> connect_to(const std::filesystem::path& sock
                     fmt::format("nobody listens on {}; is preflightd running?", path));
     }
     return failed(Trouble::kLost, fmt::format("cannot connect to {}: {}", path, reason(error)));
-  }
-  // Connecting waits for the daemon's backlog; everything after it is bounded by poll().
-  const int flags = ::fcntl(fd.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
-    return failed(Trouble::kLost, fmt::format("fcntl: {}", reason(errno)));
   }
   return fd;
 }
@@ -216,7 +223,7 @@ tl::expected<Response, HttpError> HttpClient::stream(
     return !too_long;
   });
 
-  auto fd = connect_to(socket_);
+  auto fd = connect_to(socket_, patience, interrupted_);
   if (!fd.has_value()) return Failed(std::move(fd).error());
   Transfer transfer(fd->get(), patience, interrupted_, parser);
   auto moved = transfer.send(head_of(request));

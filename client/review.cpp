@@ -77,6 +77,7 @@ std::string expectation_of(Api& api, const protocol::Health& health, bool facts_
   if (health.status == "degraded") {
     return one_line("measured rows only, the model is not ready: " + health.reason);
   }
+  const std::string loading = health.status == "starting" ? "the model is still loading; " : "";
   const std::string device =
       health.device.name.empty() ? "no device yet" : one_line(health.device.name);
   const auto list = api.list();
@@ -85,17 +86,16 @@ std::string expectation_of(Api& api, const protocol::Health& health, bool facts_
       if (review.state != protocol::ReviewState::kDone || review.facts_only) continue;
       const auto seconds =
           std::max<std::int64_t>(1, (review.finished_ms - review.started_ms) / 1000);
-      return fmt::format("expected: about {} s, as long as {} took here ({})", seconds,
+      return fmt::format("{}expected: about {} s, as long as {} took here ({})", loading, seconds,
                          one_line(review.bundle_id), device);
     }
   }
   return fmt::format(
-      "expected: not known before the first review on this device ({}); as a rule of thumb a film "
-      "of "
-      "15 s is 8,600 tokens, {}",
-      device,
+      "{}expected: not known before the first review on this device ({}); a film of 15 s "
+      "is about 8,600 tokens, {}",
+      loading, device,
       health.device.software ? "many minutes for a large model on a CPU"
-                             : "100 s on the graphics of a laptop");
+                             : "100 s for a large model on a laptop's graphics");
 }
 
 Outcome<void> write_file(const fs::path& path, const std::string& text) {

@@ -214,6 +214,30 @@ TEST(HttpClient, NamesAFileThatShrankWhileItWasSent) {
             std::string::npos);
 }
 
+TEST(HttpClient, DoesNotWaitForeverToBeTaken) {
+  const fs::path path =
+      fs::temp_directory_path() / ("preflight-full-" + std::to_string(::getpid()));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.native().copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const auto* name = reinterpret_cast<const sockaddr*>(&address);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(listener, name, sizeof(address)), 0);
+  ASSERT_EQ(::listen(listener, 0), 0);
+  std::vector<int> waiting;  // fill the backlog; nobody accepts
+  do {
+    waiting.push_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+  } while (::connect(waiting.back(), name, sizeof(address)) == 0);
+
+  const auto response =
+      client_at(path).exchange({.target = "/"}, {.idle = std::chrono::milliseconds(200)});
+  for (const int fd : waiting) ::close(fd);
+  ::close(listener);
+  fs::remove(path);
+  ASSERT_FALSE(response.has_value());
+  EXPECT_EQ(response.error().trouble, Trouble::kTimedOut);
+}
+
 TEST(HttpClient, SaysWhyASocketCannotBeUsed) {
   const auto missing = client_at("/nonexistent/http.sock").exchange({.target = "/"}, {});
   ASSERT_FALSE(missing.has_value());
