@@ -169,7 +169,7 @@ TEST_P(Invariance, AContextThatIsFullIsRefusedAndHarmsNobody) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Classes, Invariance, testing::Values(kF32Class, kKv16Class, kAct16Class),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace preflight::engine
