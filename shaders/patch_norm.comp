@@ -23,23 +23,17 @@ layout(set = 0, binding = kPatchNormBindBias) readonly buffer Bias { vec4 bias[]
 layout(set = 0, binding = kPatchNormBindY) writeonly buffer Y { ACTIVATION y[]; };
 layout(push_constant) uniform Push { PatchNormParams p; };
 
+#include "include/row_moments.glsl"
+
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   const uint n = p.row_size / 4;
   const uint x_row = gl_WorkGroupID.x * (p.x_stride / 4);
   const uint y_row = gl_WorkGroupID.x * p.y_stride_vec4;
 
-  precise float part = 0.0;
-  for (uint i = lane; i < n; i += kWorkgroup) part += dot(x[x_row + i], vec4(1.0));
-  const float mean = workgroup_sum(part) / float(p.row_size);
-
-  // Two passes: the variance of a flat picture must come out as exactly zero.
-  precise float squares = 0.0;
-  for (uint i = lane; i < n; i += kWorkgroup) {
-    const vec4 d = x[x_row + i] - mean;
-    squares += dot(d, d);
-  }
-  const float scale = 1.0 / sqrt(workgroup_sum(squares) / float(p.row_size) + p.epsilon);
+  const vec2 moments = row_moments(x_row, n, p.row_size, p.epsilon);
+  const float mean = moments.x;
+  const float scale = moments.y;
 
   for (uint i = lane; i < n; i += kWorkgroup)
     y[y_row + i] = to_activation((x[x_row + i] - mean) * scale * weight[i] + bias[i]);

@@ -29,19 +29,7 @@ layout(set = 0, binding = kPatchPositionBindBias3) readonly buffer Bias3 { vec4 
 layout(set = 0, binding = kPatchPositionBindY) writeonly buffer Y { ACTIVATION y[]; };
 layout(push_constant) uniform Push { PatchPositionParams p; };
 
-// Mean and 1 / sqrt(variance + epsilon) of x's row, as the invocations wrote it.
-vec2 moments(const uint x_row, const uint n) {
-  const uint lane = gl_LocalInvocationID.x;
-  precise float part = 0.0;
-  for (uint i = lane; i < n; i += kWorkgroup) part += dot(x[x_row + i], vec4(1.0));
-  const float mean = workgroup_sum(part) / float(p.row_size);
-  precise float squares = 0.0;
-  for (uint i = lane; i < n; i += kWorkgroup) {
-    const vec4 d = x[x_row + i] - mean;
-    squares += dot(d, d);
-  }
-  return vec2(mean, 1.0 / sqrt(workgroup_sum(squares) / float(p.row_size) + p.epsilon));
-}
+#include "include/row_moments.glsl"
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
@@ -51,11 +39,11 @@ void main() {
   const uint at_x = (patch_ix % p.columns) * (p.table_stride / 4);
   const uint at_y = (p.table_y_offset + (patch_ix / p.columns) * p.table_stride) / 4;
 
-  const vec2 m2 = moments(x_row, n);
+  const vec2 m2 = row_moments(x_row, n, p.row_size, p.epsilon);
   for (uint i = lane; i < n; i += kWorkgroup)
     x[x_row + i] = ((x[x_row + i] - m2.x) * m2.y * weight2[i] + bias2[i]) + table[at_x + i] + table[at_y + i];
 
-  const vec2 m3 = moments(x_row, n);
+  const vec2 m3 = row_moments(x_row, n, p.row_size, p.epsilon);
   precise float squares = 0.0;
   for (uint i = lane; i < n; i += kWorkgroup) {
     const vec4 u = (x[x_row + i] - m3.x) * m3.y * weight3[i] + bias3[i];

@@ -48,10 +48,24 @@ Errors compare(std::span<const float> expected, std::span<const float> actual, s
   return errors;
 }
 
+using Engines = std::map<std::pair<std::string, std::string>, std::unique_ptr<Engine>>;
+
+Engines& engines() {
+  static Engines all;
+  return all;
+}
+
+/// Engines must go before the Vulkan loader does, which is before static objects are destroyed.
+class EnginesEnd : public testing::Environment {
+ public:
+  void TearDown() override { engines().clear(); }
+};
+const testing::Environment* const kEnginesEnd =
+    testing::AddGlobalTestEnvironment(new EnginesEnd);  // gtest deletes it
+
 /// One engine per model and class for the whole program: loading costs more than a case.
 Engine* engine_for(const std::string& model, const std::string& mmproj, const NumericClass& numbers) {
-  static std::map<std::pair<std::string, std::string>, std::unique_ptr<Engine>> engines;
-  auto& engine = engines[{model, numbers.name}];
+  auto& engine = engines()[{model, numbers.name}];
   if (engine == nullptr) engine = load_golden(model, numbers, mmproj);
   return engine.get();
 }
@@ -169,7 +183,7 @@ constexpr const char* kLogitCases[] = {
 
 constexpr const char* kAnswerCases[] = {
     "text-long",   "text-short",   "text-special", "chat-audio",      "chat-image", "chat-plain",
-    "chat-system", "chat-think",   "chat-tools",   "chat-toolresult", "chat-toolthink",
+    "chat-system", "chat-think",   "chat-tools",   "chat-toolresult",
     "chat-turns",  "image-70",     "image-280",    "image-1120",      "image-tall-jpg",
     "images-two",  "audio-half",   "audio-three",  "video-4",         "video-sound",
     "mixed",       "wide-short",   "wide-long"};
