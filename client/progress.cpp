@@ -74,7 +74,7 @@ void Progress::show_prefill(const json& event) {
   pass_ = pass;
   if (!options_.terminal && done < next_done_) return;
   next_done_ = done + total / 4 + 1;
-  status(one_line(fmt::format("{}: read {} of {} tokens", pass, done, total)));
+  status(one_line(fmt::format("{}: read {} of {}", pass, done, total)));
 }
 
 }  // namespace preflight::client
