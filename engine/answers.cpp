@@ -17,7 +17,7 @@ struct Answer {
   std::optional<generate::ConstraintState> state;
   std::uint32_t max_tokens = 0;
   generate::ChoiceReader choices;
-  std::string open_pointer;          ///< of the choice that is open; empty: none
+  std::string open_pointer;  ///< of the choice that is open; empty: none
   double open_margin = 0;
   Generation result;
   bool ended = false;
@@ -62,8 +62,7 @@ std::vector<std::uint32_t> mask_of(const Answer& answer,
   if (!answer.state) return {free_text_mask.begin(), free_text_mask.end()};
   std::vector<std::uint32_t> mask = *answer.state->mask();
   if (answer.state->can_stop())
-    for (const std::int32_t id : stop)
-      mask[static_cast<std::uint32_t>(id) / 32] |= 1u << (id % 32);
+    for (const std::int32_t id : stop) mask[static_cast<std::uint32_t>(id) / 32] |= 1u << (id % 32);
   return mask;
 }
 
@@ -82,8 +81,9 @@ Result<std::vector<Generation>> Engine::generate(
   std::vector<Answer> answers;
   for (const GenerateRow& row : rows) {
     if (impl.at(row.sequence).pending.empty())
-      return fail(ErrorCode::kInvalidInput,
-                  "generation needs a token to go on from: the sequence is empty or ends in an image");
+      return fail(
+          ErrorCode::kInvalidInput,
+          "generation needs a token to go on from: the sequence is empty or ends in an image");
     answers.push_back({.sequence = row.sequence,
                        .state = row.constraint,
                        .max_tokens = row.max_tokens,
@@ -178,8 +178,10 @@ Result<std::vector<Generation>> Engine::generate(
     PREFLIGHT_TRY_VOID(impl.scheduler->run(
         works, take_rows,
         [&](std::uint32_t n_rows) {
-          if (n_rows <= kMaxNarrowRows) impl.meter.narrow_steps++;
-          else impl.meter.wide_steps++;
+          if (n_rows <= kMaxNarrowRows)
+            impl.meter.narrow_steps++;
+          else
+            impl.meter.wide_steps++;
         },
         cancelled));
   }

@@ -131,8 +131,7 @@ Result<void> Engine::Impl::append(std::span<Work> works, const Progress& progres
         if (progress) progress(done, total);
       },
       cancelled));
-  for (std::size_t i = 0; i < works.size(); i++)
-    works[i].sequence->pending = std::move(pending[i]);
+  for (std::size_t i = 0; i < works.size(); i++) works[i].sequence->pending = std::move(pending[i]);
   return {};
 }
 
@@ -178,13 +177,12 @@ Result<void> Engine::logits(
     }
     return {};
   };
-  PREFLIGHT_TRY_VOID(impl_->scheduler->run(
-      {&work, 1}, take_rows,
-      [&](std::uint32_t n_rows) {
-        impl_->meter.prefilled_tokens += n_rows;
-        impl_->meter.wide_steps++;
-      },
-      {}));
+  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, take_rows,
+                                           [&](std::uint32_t n_rows) {
+                                             impl_->meter.prefilled_tokens += n_rows;
+                                             impl_->meter.wide_steps++;
+                                           },
+                                           {}));
   work.sequence->pending.clear();
   return {};
 }

@@ -49,8 +49,8 @@ struct MemoryPlan {
   }
 };
 
-/// Rows that enter the first decoder layer in place of token embeddings (docs/model.md, soft tokens):
-/// f32 [n_tokens, model_dim].
+/// Rows that enter the first decoder layer in place of token embeddings (docs/model.md, soft
+/// tokens): f32 [n_tokens, model_dim].
 struct SoftTokens {
   std::uint32_t n_tokens = 0;
   std::vector<float> rows;
@@ -68,8 +68,8 @@ enum class SequenceId : std::uint32_t {};
 
 struct GenerateRow {
   SequenceId sequence{};
-  /// The answer's constraint at its start; empty: free text until a stop token. A constrained answer
-  /// ends by its schema, which was compiled for a number of tokens.
+  /// The answer's constraint at its start; empty: free text until a stop token. A constrained
+  /// answer ends by its schema, which was compiled for a number of tokens.
   std::optional<generate::ConstraintState> constraint;
   std::uint32_t max_tokens = 256;  ///< of free text
 };
@@ -108,8 +108,8 @@ using Cancelled = std::function<bool()>;
 /// Prefilled so far, and in all, of the call.
 using Progress = std::function<void(std::uint64_t done_tokens, std::uint64_t total_tokens)>;
 
-/// One model on one device. Not thread-safe: one thread owns it. After kDeviceLost every further call
-/// fails the same way; load again and replay.
+/// One model on one device. Not thread-safe: one thread owns it. After kDeviceLost every further
+/// call fails the same way; load again and replay.
 class Engine {
  public:
   /// Reads the files, computes the memory needed and refuses with both figures if it does not fit,
@@ -142,21 +142,23 @@ class Engine {
   [[nodiscard]] Result<SoftTokens> embed_audio(std::span<const float> samples);
 
   [[nodiscard]] Result<SequenceId> open();
-  /// A sequence with the same content; complete pages are shared, the last one is copied when written.
+  /// A sequence with the same content; complete pages are shared, the last one is copied when
+  /// written.
   [[nodiscard]] Result<SequenceId> fork(SequenceId sequence);
   void close(SequenceId sequence);
   [[nodiscard]] std::uint32_t length(SequenceId sequence) const;
 
-  /// Appends inputs. The last one stays pending: its row is computed by the next call that needs it,
-  /// so generation starts without reading anything twice. A vision block must lie whole in one call.
+  /// Appends inputs. The last one stays pending: its row is computed by the next call that needs
+  /// it, so generation starts without reading anything twice. A vision block must lie whole in one
+  /// call.
   [[nodiscard]] Result<void> prefill(SequenceId sequence, std::span<const Input> inputs,
-                                             const Progress& progress = {},
-                                             const Cancelled& cancelled = {});
+                                     const Progress& progress = {},
+                                     const Cancelled& cancelled = {});
   /// Appends inputs to every sequence, several sequences in one step. sequences.size() ==
   /// inputs.size().
   [[nodiscard]] Result<void> prefill_many(std::span<const SequenceId> sequences,
-                                                  std::span<const std::vector<Input>> inputs,
-                                                  const Cancelled& cancelled = {});
+                                          std::span<const std::vector<Input>> inputs,
+                                          const Cancelled& cancelled = {});
   /// Appends inputs and hands over the capped logits f32 [vocab_size] of the wanted indices into
   /// `inputs` (ascending), before suppression. Nothing stays pending.
   [[nodiscard]] Result<void> logits(

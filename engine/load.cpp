@@ -54,13 +54,12 @@ forward::ArenaPlan plan_arena(const model::ModelConfig& config, const EngineOpti
   plan.context_tokens = context_tokens;
   plan.max_sequences = options.max_sequences;
   plan.max_head_rows = kMaxHeadRows;
-  plan.max_rows = config.has_vision() ? std::max(tuning.chunk_rows, kLargestBlock)
-                                      : tuning.chunk_rows;
+  plan.max_rows =
+      config.has_vision() ? std::max(tuning.chunk_rows, kLargestBlock) : tuning.chunk_rows;
   plan.sliding = forward::AttentionLayout::of(config, model::LayerKind::kSliding);
   plan.full = forward::AttentionLayout::of(config, model::LayerKind::kFull);
   plan.full_pages = pages_for(context_tokens) + options.max_sequences;
-  plan.sliding_pages =
-      sliding_pages(config, plan.max_rows, context_tokens, options.max_sequences);
+  plan.sliding_pages = sliding_pages(config, plan.max_rows, context_tokens, options.max_sequences);
   return plan;
 }
 
@@ -74,9 +73,12 @@ std::uint32_t fitting_context(const model::ModelConfig& config, const EngineOpti
   while (low < high) {
     const std::uint32_t middle = (low + high + 1) / 2;
     const auto plan = plan_arena(config, options, tuning, middle * kPageTokens);
-    const std::uint64_t need = fixed + plan.arena_bytes(config, act16) + plan.page_bytes(config, kv16);
-    if (need <= memory.budget_bytes) low = middle;
-    else high = middle - 1;
+    const std::uint64_t need =
+        fixed + plan.arena_bytes(config, act16) + plan.page_bytes(config, kv16);
+    if (need <= memory.budget_bytes)
+      low = middle;
+    else
+      high = middle - 1;
   }
   return low * kPageTokens;
 }
@@ -112,8 +114,8 @@ Result<void> check_model(const model::ModelConfig& config, const forward::ArenaP
 
 Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   if (options.max_sequences == 0 || options.max_sequences > 256)
-    return fail(ErrorCode::kInvalidInput, fmt::format("max_sequences is {}, expected 1 to 256",
-                                                      options.max_sequences));
+    return fail(ErrorCode::kInvalidInput,
+                fmt::format("max_sequences is {}, expected 1 to 256", options.max_sequences));
   PREFLIGHT_TRY(model::ModelFile file, model::ModelFile::open(options.model, options.mmproj));
   PREFLIGHT_TRY(text::TokenizerData tokenizer_data, file.tokenizer_data());
   PREFLIGHT_TRY(text::Tokenizer tokenizer, text::Tokenizer::create(std::move(tokenizer_data)));
@@ -153,8 +155,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   PREFLIGHT_TRY(memory.weights_bytes,
                 forward::weights_bytes(impl->file, description, tuning.weight_lanes));
   memory.pages_bytes = impl->plan.page_bytes(config, kv16);
-  memory.arena_bytes = impl->plan.arena_bytes(config, act16) +
-                       forward::Embedders::scratch_bytes(config, act16);
+  memory.arena_bytes =
+      impl->plan.arena_bytes(config, act16) + forward::Embedders::scratch_bytes(config, act16);
   memory.staging_bytes = description.unified_memory ? 0 : kStagingBytes;
   memory.budget_bytes = impl->device.free_bytes();
   if (memory.total_bytes() > memory.budget_bytes) {
@@ -171,12 +173,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
 
   PREFLIGHT_TRY(impl->weights, forward::load_weights(impl->device, impl->uploader, impl->file,
                                                      tuning.weight_lanes));
-  PREFLIGHT_TRY(impl->arena,
-                forward::Arena::create(impl->device, config, impl->plan, act16, kv16));
+  PREFLIGHT_TRY(impl->arena, forward::Arena::create(impl->device, config, impl->plan, act16, kv16));
   PREFLIGHT_TRY_VOID(impl->arena->clear(impl->device, impl->submitter));
-  PREFLIGHT_TRY(impl->kernels,
-                forward::Kernels::create(impl->device,
-                                         {.tuning = tuning, .act16 = act16, .kv16 = kv16}));
+  PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(
+                                   impl->device, {.tuning = tuning, .act16 = act16, .kv16 = kv16}));
   PREFLIGHT_TRY(impl->embedders,
                 forward::Embedders::create(impl->device, impl->submitter, impl->uploader,
                                            *impl->kernels, config, *impl->weights));

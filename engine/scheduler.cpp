@@ -62,9 +62,8 @@ Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> p
     kv::SequencePages& pages = works[piece.work].sequence->pages;
     const std::uint32_t length = pages.length();
     if (length + piece.n > plan_.context_tokens) {
-      extended = fail(ErrorCode::kLimit,
-                      fmt::format("{} positions do not fit the context of {}", length + piece.n,
-                                  plan_.context_tokens));
+      extended = fail(ErrorCode::kLimit, fmt::format("{} positions do not fit the context of {}",
+                                                     length + piece.n, plan_.context_tokens));
       break;
     }
     auto copied = pages.extend(pools_, static_cast<std::uint32_t>(piece.n));

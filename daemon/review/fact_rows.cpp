@@ -213,6 +213,9 @@ std::string sentence(const Rule& rule, const Measured& measured, std::string_vie
     return hits.empty() ? fmt::format("{} has none of {}", rule.fact, shown(rule.value))
                         : fmt::format("{} has {} in it", rule.fact, fmt::join(hits, ", "));
   }
+  // What is wrong with a yes-or-no fact is said by its detail alone.
+  if (measured.value.is_boolean() && result != "pass" && !measured.detail.empty())
+    return measured.detail;
   std::string text = fmt::format("{} is {}{}", rule.fact, shown(measured.value), unit);
   if (result == "shown")
     text += "; no verified limit is known";

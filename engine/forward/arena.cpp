@@ -27,14 +27,15 @@ struct Sizes {
     const std::uint64_t act = act16 ? 2 : 4;
     const std::uint64_t dim = padded(c.model_dim);
     const std::uint64_t mask_words = (c.vocab_size + 31) / 32;
-    const std::uint64_t tables = std::uint64_t{2} * p.max_sequences *
-                                 (p.context_tokens / params::kPageTokens + 1);
+    const std::uint64_t tables =
+        std::uint64_t{2} * p.max_sequences * (p.context_tokens / params::kPageTokens + 1);
     residual = rows * dim * 4;
     normed = rows * dim * act;
     qkv = rows * std::max(p.sliding.qkv_values, p.full.qkv_values) * 4;
     q = rows * c.n_heads * std::max(p.sliding.q_values, p.full.q_values) * 4;
-    attended = rows * act *
-               std::max(padded(c.n_heads * p.sliding.head_dim), padded(c.n_heads * p.full.head_dim));
+    attended =
+        rows * act *
+        std::max(padded(c.n_heads * p.sliding.head_dim), padded(c.n_heads * p.full.head_dim));
     branch = rows * dim * 4;
     gated = rows * padded(c.ffn_dim) * act;
     logits = std::uint64_t{p.max_head_rows} * c.vocab_size * 4;
@@ -70,7 +71,8 @@ AttentionLayout AttentionLayout::of(const model::ModelConfig& config, model::Lay
   layout.n_kv_heads = shape.n_kv_heads;
   layout.n_rotated = last_rotated(full ? config.full_inv_freq : config.sliding_inv_freq);
   layout.folded = full && config.full_value_is_key;
-  layout.key_dim = layout.folded ? std::max(4u, (2 * layout.n_rotated + 3) / 4 * 4) : shape.head_dim;
+  layout.key_dim =
+      layout.folded ? std::max(4u, (2 * layout.n_rotated + 3) / 4 * 4) : shape.head_dim;
   layout.q_values = layout.key_dim + (layout.folded ? shape.head_dim : 0);
   layout.k_offset = config.n_heads * shape.head_dim;
   layout.v_offset = layout.k_offset + (layout.folded ? 0 : shape.n_kv_heads * shape.head_dim);
@@ -125,21 +127,31 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
     const bool is_full = config.layer_kinds[ix] == model::LayerKind::kFull;
     const AttentionLayout& layout = is_full ? plan.full : plan.sliding;
     const std::uint32_t n_pages = is_full ? plan.full_pages : plan.sliding_pages;
-    PREFLIGHT_TRY(vk::Buffer keys, make(plane_bytes(layout, layout.key_dim, n_pages, kv16), kDevice,
-                                        "key pages"));
+    PREFLIGHT_TRY(vk::Buffer keys,
+                  make(plane_bytes(layout, layout.key_dim, n_pages, kv16), kDevice, "key pages"));
     PREFLIGHT_TRY(vk::Buffer values, make(plane_bytes(layout, layout.head_dim, n_pages, kv16),
                                           kDevice, "value pages"));
     pages.push_back({std::move(keys), std::move(values)});
   }
 
-  Arena arena{.residual = std::move(residual), .normed = std::move(normed), .qkv = std::move(qkv),
-              .q = std::move(q), .attended = std::move(attended), .branch = std::move(branch),
-              .gated = std::move(gated), .logits = std::move(logits),
-              .partial = std::move(partial), .best = std::move(best),
-              .row_infos = std::move(row_infos), .page_tables = std::move(page_tables),
-              .sliding_rope = std::move(sliding_rope), .full_rope = std::move(full_rope),
-              .soft = std::move(soft), .head_rows = std::move(head_rows),
-              .masks = std::move(masks), .pages = std::move(pages)};
+  Arena arena{.residual = std::move(residual),
+              .normed = std::move(normed),
+              .qkv = std::move(qkv),
+              .q = std::move(q),
+              .attended = std::move(attended),
+              .branch = std::move(branch),
+              .gated = std::move(gated),
+              .logits = std::move(logits),
+              .partial = std::move(partial),
+              .best = std::move(best),
+              .row_infos = std::move(row_infos),
+              .page_tables = std::move(page_tables),
+              .sliding_rope = std::move(sliding_rope),
+              .full_rope = std::move(full_rope),
+              .soft = std::move(soft),
+              .head_rows = std::move(head_rows),
+              .masks = std::move(masks),
+              .pages = std::move(pages)};
   return arena;
 }
 

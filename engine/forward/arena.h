@@ -16,11 +16,11 @@ namespace preflight::forward {
 struct AttentionLayout {
   std::uint32_t head_dim = 0;
   std::uint32_t n_kv_heads = 0;
-  std::uint32_t n_rotated = 0;  ///< pairs that rotate, counted from the first
-  bool folded = false;          ///< keys that do not rotate are values times k_norm
-  std::uint32_t key_dim = 0;    ///< values of the key plane per position and KV head
-  std::uint32_t q_values = 0;   ///< of one query head, folded part included
-  std::uint32_t qkv_values = 0; ///< of a row of raw projections
+  std::uint32_t n_rotated = 0;               ///< pairs that rotate, counted from the first
+  bool folded = false;                       ///< keys that do not rotate are values times k_norm
+  std::uint32_t key_dim = 0;                 ///< values of the key plane per position and KV head
+  std::uint32_t q_values = 0;                ///< of one query head, folded part included
+  std::uint32_t qkv_values = 0;              ///< of a row of raw projections
   std::uint32_t k_offset = 0, v_offset = 0;  ///< in that row
 
   [[nodiscard]] static AttentionLayout of(const model::ModelConfig& config, model::LayerKind kind);
@@ -28,10 +28,10 @@ struct AttentionLayout {
 
 /// Sizes that the loaded model fixes for every buffer of the forward pass.
 struct ArenaPlan {
-  std::uint32_t max_rows = 0;         ///< of a step
-  std::uint32_t max_head_rows = 0;    ///< rows that pass the head together
+  std::uint32_t max_rows = 0;       ///< of a step
+  std::uint32_t max_head_rows = 0;  ///< rows that pass the head together
   std::uint32_t max_sequences = 0;
-  std::uint32_t context_tokens = 0;   ///< longest sequence
+  std::uint32_t context_tokens = 0;  ///< longest sequence
   std::uint32_t sliding_pages = 0, full_pages = 0;
   AttentionLayout sliding, full;
 
@@ -47,24 +47,24 @@ struct LayerPages {
 /// Everything a step reads and writes beside the weights; made once, cleared once, reused by every
 /// step.
 struct Arena {
-  vk::Buffer residual;     ///< f32 [rows, padded(model_dim)]
-  vk::Buffer normed;       ///< product input [rows, padded(model_dim)]
-  vk::Buffer qkv;          ///< f32 [rows, qkv_values]
-  vk::Buffer q;            ///< f32 [rows, n_heads, q_values]
-  vk::Buffer attended;     ///< product input [rows, padded(n_heads * head_dim)]
-  vk::Buffer branch;       ///< f32 [rows, padded(model_dim)]
-  vk::Buffer gated;        ///< product input [rows, padded(ffn_dim)]
-  vk::Buffer logits;       ///< f32 [head rows, vocab]
-  vk::Buffer partial;      ///< ArgmaxEntry [head rows, kArgmaxSlices]
-  vk::Buffer best;         ///< ArgmaxEntry [head rows], for the host
+  vk::Buffer residual;  ///< f32 [rows, padded(model_dim)]
+  vk::Buffer normed;    ///< product input [rows, padded(model_dim)]
+  vk::Buffer qkv;       ///< f32 [rows, qkv_values]
+  vk::Buffer q;         ///< f32 [rows, n_heads, q_values]
+  vk::Buffer attended;  ///< product input [rows, padded(n_heads * head_dim)]
+  vk::Buffer branch;    ///< f32 [rows, padded(model_dim)]
+  vk::Buffer gated;     ///< product input [rows, padded(ffn_dim)]
+  vk::Buffer logits;    ///< f32 [head rows, vocab]
+  vk::Buffer partial;   ///< ArgmaxEntry [head rows, kArgmaxSlices]
+  vk::Buffer best;      ///< ArgmaxEntry [head rows], for the host
   // Written by the host before a step.
-  vk::Buffer row_infos;    ///< RowInfo [rows]
-  vk::Buffer page_tables;  ///< u32
+  vk::Buffer row_infos;                ///< RowInfo [rows]
+  vk::Buffer page_tables;              ///< u32
   vk::Buffer sliding_rope, full_rope;  ///< f32 [rows, n_rotated, 2]
-  vk::Buffer soft;         ///< f32 [rows, model_dim]
-  vk::Buffer head_rows;    ///< u32 [head rows]
-  vk::Buffer masks;        ///< u32 [head rows, mask words]
-  std::vector<LayerPages> pages;  ///< by layer
+  vk::Buffer soft;                     ///< f32 [rows, model_dim]
+  vk::Buffer head_rows;                ///< u32 [head rows]
+  vk::Buffer masks;                    ///< u32 [head rows, mask words]
+  std::vector<LayerPages> pages;       ///< by layer
 
   [[nodiscard]] static Result<Arena> create(vk::Device& device, const model::ModelConfig& config,
                                             const ArenaPlan& plan, bool act16, bool kv16);

@@ -8,19 +8,20 @@ namespace preflight::forward {
 namespace {
 
 /// Keys that a lane takes at once: a page must keep all lanes busy.
-std::uint32_t keys_per_lane(std::uint32_t lanes) { return 4 * lanes <= params::kPageTokens ? 4 : 1; }
+std::uint32_t keys_per_lane(std::uint32_t lanes) {
+  return 4 * lanes <= params::kPageTokens ? 4 : 1;
+}
 
 Result<RowOp> make_tile(Kernels& kernels, const AttentionLayout& layout,
                         std::span<const vk::Slice> slices, const params::AttentionParams& push,
                         std::uint32_t n_heads, std::uint32_t n_rows) {
   const std::uint32_t lanes = kernels.options().tuning.attention_lanes;
-  PREFLIGHT_TRY(const vk::Pipeline* pipeline,
-                kernels.pipeline(fmt::format("attention_q{}_k{}{}{}", n_heads * n_rows,
-                                             keys_per_lane(lanes), kernels.kv_suffix(),
-                                             kernels.act_suffix()),
-                                 params::kAttentionBindings, sizeof(params::AttentionParams),
-                                 {lanes, layout.head_dim, layout.key_dim, layout.folded ? 1u : 0u,
-                                  n_heads}));
+  PREFLIGHT_TRY(
+      const vk::Pipeline* pipeline,
+      kernels.pipeline(fmt::format("attention_q{}_k{}{}{}", n_heads * n_rows, keys_per_lane(lanes),
+                                   kernels.kv_suffix(), kernels.act_suffix()),
+                       params::kAttentionBindings, sizeof(params::AttentionParams),
+                       {lanes, layout.head_dim, layout.key_dim, layout.folded ? 1u : 0u, n_heads}));
   PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, slices));
   return RowOp::of(pipeline, bindings, push, push.n_heads / n_heads);
 }

@@ -33,8 +33,7 @@ void write_rope(std::span<float> out, std::uint32_t position, std::span<const fl
 }  // namespace
 
 Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitter& submitter,
-                                                 Kernels& kernels,
-                                                 const model::ModelConfig& config,
+                                                 Kernels& kernels, const model::ModelConfig& config,
                                                  const ModelWeights& weights, Arena& arena,
                                                  const ArenaPlan& plan) {
   std::unique_ptr<Decoder> decoder(new Decoder(device, submitter, kernels, config, arena, plan));
@@ -42,23 +41,25 @@ Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitt
   const std::uint32_t dim = padded(config.model_dim);
 
   const WeightShape& table = weights.embedding.shape;
-  PREFLIGHT_TRY(const vk::Pipeline* embed,
-                kernels.pipeline("embed_" + std::string(shader_name(table.type)),
-                                 params::kEmbedBindings, sizeof(params::EmbedParams),
-                                 {table.lanes}));
+  PREFLIGHT_TRY(
+      const vk::Pipeline* embed,
+      kernels.pipeline("embed_" + std::string(shader_name(table.type)), params::kEmbedBindings,
+                       sizeof(params::EmbedParams), {table.lanes}));
   for (const WeightPart& part : weights.embedding.parts) {
-    const std::array<vk::Slice, params::kEmbedBindings> slices = {
-        part.quants,           part.scales, part.high, vk::whole(arena.row_infos),
-        vk::whole(arena.soft), vk::whole(arena.residual)};
+    const std::array<vk::Slice, params::kEmbedBindings> slices = {part.quants,
+                                                                  part.scales,
+                                                                  part.high,
+                                                                  vk::whole(arena.row_infos),
+                                                                  vk::whole(arena.soft),
+                                                                  vk::whole(arena.residual)};
     PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*embed, slices));
-    decoder->embed_.push_back(
-        RowOp::of(embed, bindings,
-                  params::EmbedParams{.n_blocks = table.n_blocks,
-                                      .model_dim = config.model_dim,
-                                      .h_stride = dim,
-                                      .first_token = part.first_row,
-                                      .n_tokens = part.n_rows,
-                                      .scale = config.embedding_scale}));
+    decoder->embed_.push_back(RowOp::of(embed, bindings,
+                                        params::EmbedParams{.n_blocks = table.n_blocks,
+                                                            .model_dim = config.model_dim,
+                                                            .h_stride = dim,
+                                                            .first_token = part.first_row,
+                                                            .n_tokens = part.n_rows,
+                                                            .scale = config.embedding_scale}));
   }
 
   PREFLIGHT_TRY(const vk::Pipeline* rms_norm,
@@ -117,11 +118,12 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
   LayerOps ops;
 
   const auto project = [&](const WeightMatrix& matrix, std::uint32_t offset) -> Result<void> {
-    PREFLIGHT_TRY(ProductOp op, make_product(kernels, matrix, {.x = vk::whole(arena_.normed),
-                                                               .y = vk::whole(arena_.qkv),
-                                                               .x_stride = dim,
-                                                               .y_stride = layout.qkv_values,
-                                                               .y_offset = offset}));
+    PREFLIGHT_TRY(ProductOp op, make_product(kernels, matrix,
+                                             {.x = vk::whole(arena_.normed),
+                                              .y = vk::whole(arena_.qkv),
+                                              .x_stride = dim,
+                                              .y_stride = layout.qkv_values,
+                                              .y_offset = offset}));
     ops.projections.push_back(std::move(op));
     return {};
   };
@@ -132,10 +134,10 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
   const std::vector<std::uint32_t> shape = {tuning_.attention_lanes, layout.head_dim,
                                             layout.key_dim, layout.folded ? 1u : 0u,
                                             layout.n_rotated};
-  PREFLIGHT_TRY(const vk::Pipeline* input,
-                kernels.pipeline("attention_input" + kernels.kv_suffix(),
-                                 params::kAttentionInputBindings,
-                                 sizeof(params::AttentionInputParams), shape));
+  PREFLIGHT_TRY(
+      const vk::Pipeline* input,
+      kernels.pipeline("attention_input" + kernels.kv_suffix(), params::kAttentionInputBindings,
+                       sizeof(params::AttentionInputParams), shape));
   const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
       vk::whole(arena_.qkv),
       vk::whole(w.q_norm),
@@ -158,31 +160,31 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
                                   config_.n_heads + 2 * layout.n_kv_heads);
 
   const std::array<vk::Slice, params::kAttentionBindings> attention_slices = {
-      vk::whole(arena_.q), vk::whole(arena_.row_infos), vk::whole(arena_.page_tables),
-      vk::whole(pages.keys), vk::whole(pages.values), vk::whole(arena_.attended)};
-  PREFLIGHT_TRY(ops.attention,
-                make_attention(kernels, layout, attention_slices,
-                               {.n_heads = config_.n_heads,
-                                .n_kv_heads = layout.n_kv_heads,
-                                .o_stride_vec4 = attended_stride / 4,
-                                .window = full ? 0 : config_.sliding_window}));
+      vk::whole(arena_.q),   vk::whole(arena_.row_infos), vk::whole(arena_.page_tables),
+      vk::whole(pages.keys), vk::whole(pages.values),     vk::whole(arena_.attended)};
+  PREFLIGHT_TRY(ops.attention, make_attention(kernels, layout, attention_slices,
+                                              {.n_heads = config_.n_heads,
+                                               .n_kv_heads = layout.n_kv_heads,
+                                               .o_stride_vec4 = attended_stride / 4,
+                                               .window = full ? 0 : config_.sliding_window}));
 
-  PREFLIGHT_TRY(ops.output, make_product(kernels, w.o, {.x = vk::whole(arena_.attended),
-                                                        .y = vk::whole(arena_.branch),
-                                                        .x_stride = attended_stride,
-                                                        .y_stride = dim}));
-  PREFLIGHT_TRY(ops.gate_up,
-                make_gate_up(kernels, w.gate, w.up, vk::whole(arena_.normed), dim,
-                             vk::whole(arena_.gated), padded(config_.ffn_dim)));
-  PREFLIGHT_TRY(ops.down, make_product(kernels, w.down, {.x = vk::whole(arena_.gated),
-                                                         .y = vk::whole(arena_.branch),
-                                                         .x_stride = padded(config_.ffn_dim),
-                                                         .y_stride = dim}));
+  PREFLIGHT_TRY(ops.output, make_product(kernels, w.o,
+                                         {.x = vk::whole(arena_.attended),
+                                          .y = vk::whole(arena_.branch),
+                                          .x_stride = attended_stride,
+                                          .y_stride = dim}));
+  PREFLIGHT_TRY(ops.gate_up, make_gate_up(kernels, w.gate, w.up, vk::whole(arena_.normed), dim,
+                                          vk::whole(arena_.gated), padded(config_.ffn_dim)));
+  PREFLIGHT_TRY(ops.down, make_product(kernels, w.down,
+                                       {.x = vk::whole(arena_.gated),
+                                        .y = vk::whole(arena_.branch),
+                                        .x_stride = padded(config_.ffn_dim),
+                                        .y_stride = dim}));
 
-  PREFLIGHT_TRY(const vk::Pipeline* norm,
-                kernels.pipeline("norm_residual" + kernels.act_suffix(),
-                                 params::kNormResidualBindings, sizeof(params::NormResidualParams),
-                                 {tuning_.norm_lanes}));
+  PREFLIGHT_TRY(
+      const vk::Pipeline* norm,
+      kernels.pipeline("norm_residual" + kernels.act_suffix(), params::kNormResidualBindings,
+                       sizeof(params::NormResidualParams), {tuning_.norm_lanes}));
   const auto norm_residual = [&](const vk::Buffer& post, const vk::Buffer& next,
                                  float scalar) -> Result<RowOp> {
     const std::array<vk::Slice, params::kNormResidualBindings> slices = {
@@ -199,10 +201,10 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
   };
   const bool last = ix + 1 == config_.n_layers;
   PREFLIGHT_TRY(ops.after_attention, norm_residual(w.post_attention_norm, w.ffn_norm, 1.0f));
-  PREFLIGHT_TRY(ops.after_ffn,
-                norm_residual(w.post_ffn_norm,
-                              last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
-                              w.layer_scalar));
+  PREFLIGHT_TRY(
+      ops.after_ffn,
+      norm_residual(w.post_ffn_norm, last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
+                    w.layer_scalar));
   return ops;
 }
 
@@ -310,7 +312,8 @@ Result<void> Decoder::run(const Step& step, const std::function<bool()>& cancell
   const auto n_rows = static_cast<std::uint32_t>(step.rows.size());
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_rows);
   write_step(step);
-  return body_.run(submitter_, n_rows, [&] { return record_body(n_rows); }, cancelled);
+  return body_.run(
+      submitter_, n_rows, [&] { return record_body(n_rows); }, cancelled);
 }
 
 Result<std::vector<params::ArgmaxEntry>> Decoder::head(
@@ -344,8 +347,8 @@ Result<void> Decoder::copy_pages(std::span<const kv::PageCopy> copies) {
     const bool full = config_.layer_kinds[ix] == LayerKind::kFull;
     const AttentionLayout& layout = full ? plan_.full : plan_.sliding;
     const auto copy = [&](const vk::Buffer& plane, std::uint32_t dim, const kv::PageCopy& pages) {
-      const VkDeviceSize bytes = VkDeviceSize{layout.n_kv_heads} * params::kPageTokens * dim *
-                                 (kv16_ ? 2 : 4);
+      const VkDeviceSize bytes =
+          VkDeviceSize{layout.n_kv_heads} * params::kPageTokens * dim * (kv16_ ? 2 : 4);
       list.copy({&plane, pages.from * bytes, bytes}, {&plane, pages.to * bytes, bytes});
     };
     for (const kv::PageCopy& pages : copies) {
@@ -366,8 +369,8 @@ std::uint32_t Decoder::chunk_rows() const {
   // The first chunk of an unmeasured device stays small; later ones follow the measured rate.
   if (tuning_.submission_ms < 1000.0)
     rows = per_row <= 0 ? 64
-                        : static_cast<std::uint32_t>(std::clamp(
-                              tuning_.submission_ms / per_row, 32.0, static_cast<double>(rows)));
+                        : static_cast<std::uint32_t>(std::clamp(tuning_.submission_ms / per_row,
+                                                                32.0, static_cast<double>(rows)));
   return std::min(rows, plan_.max_rows);
 }
 

@@ -34,14 +34,17 @@ struct LayerOps {
   RowOp after_ffn;  ///< h = (h + norm(branch)) * scalar, normed = the next layer's input norm
 };
 
-/// The language model on the device: runs steps, then the head for the rows whose logits are wanted.
+/// The language model on the device: runs steps, then the head for the rows whose logits are
+/// wanted.
 class Decoder {
  public:
   /// Weights and arena outlive it.
-  [[nodiscard]] static Result<std::unique_ptr<Decoder>> create(
-      vk::Device& device, vk::Submitter& submitter, Kernels& kernels,
-      const model::ModelConfig& config, const ModelWeights& weights, Arena& arena,
-      const ArenaPlan& plan);
+  [[nodiscard]] static Result<std::unique_ptr<Decoder>> create(vk::Device& device,
+                                                               vk::Submitter& submitter,
+                                                               Kernels& kernels,
+                                                               const model::ModelConfig& config,
+                                                               const ModelWeights& weights,
+                                                               Arena& arena, const ArenaPlan& plan);
 
   /// Runs the rows through all layers: their K and V are stored, and their final hidden rows stay
   /// in the arena until the next run. 1 to plan.max_rows rows.

@@ -65,10 +65,16 @@ Result<void> Embedders::make_vision(Kernels& kernels, const VisionWeights& w) {
   PREFLIGHT_TRY(vk::Buffer output,
                 make(std::uint64_t{config_.model_dim} * 4, kDevice, "image soft tokens"));
 
-  vision_.emplace(Path{.input = std::move(input), .normed = std::move(normed),
-                       .output = std::move(output), .norm = {}, .projection = {}});
-  middle_.emplace(VisionMiddle{.features = std::move(features), .normed = std::move(middle_normed),
-                               .dense = {}, .position = {}, .channel_major = w.channel_major});
+  vision_.emplace(Path{.input = std::move(input),
+                       .normed = std::move(normed),
+                       .output = std::move(output),
+                       .norm = {},
+                       .projection = {}});
+  middle_.emplace(VisionMiddle{.features = std::move(features),
+                               .normed = std::move(middle_normed),
+                               .dense = {},
+                               .position = {},
+                               .channel_major = w.channel_major});
 
   PREFLIGHT_TRY(const vk::Pipeline* patch_norm,
                 kernels.pipeline("patch_norm" + kernels.act_suffix(), params::kPatchNormBindings,
@@ -83,37 +89,38 @@ Result<void> Embedders::make_vision(Kernels& kernels, const VisionWeights& w) {
                                                     .y_stride_vec4 = padded(kPatch) / 4,
                                                     .epsilon = kLayerNormEpsilon});
   const vk::Slice bias = vk::whole(w.dense_bias);
-  PREFLIGHT_TRY(middle_->dense, make_product(kernels, w.dense, {.x = vk::whole(vision_->normed),
-                                                                .y = vk::whole(middle_->features),
-                                                                .x_stride = padded(kPatch),
-                                                                .y_stride = stride,
-                                                                .bias = &bias}));
-  PREFLIGHT_TRY(const vk::Pipeline* position,
-                kernels.pipeline("patch_position" + kernels.act_suffix(),
-                                 params::kPatchPositionBindings,
-                                 sizeof(params::PatchPositionParams), {lanes}));
+  PREFLIGHT_TRY(middle_->dense, make_product(kernels, w.dense,
+                                             {.x = vk::whole(vision_->normed),
+                                              .y = vk::whole(middle_->features),
+                                              .x_stride = padded(kPatch),
+                                              .y_stride = stride,
+                                              .bias = &bias}));
+  PREFLIGHT_TRY(
+      const vk::Pipeline* position,
+      kernels.pipeline("patch_position" + kernels.act_suffix(), params::kPatchPositionBindings,
+                       sizeof(params::PatchPositionParams), {lanes}));
   const std::array<vk::Slice, params::kPatchPositionBindings> position_slices = {
       vk::whole(middle_->features), vk::whole(w.norm2_weight), vk::whole(w.norm2_bias),
       vk::whole(w.positions),       vk::whole(w.norm3_weight), vk::whole(w.norm3_bias),
       vk::whole(middle_->normed)};
   PREFLIGHT_TRY(const vk::BindingSet* position_bindings, kernels.bind(*position, position_slices));
-  middle_->position = RowOp::of(
-      position, position_bindings,
-      params::PatchPositionParams{
-          .row_size = dim,
-          .x_stride = stride,
-          .y_stride_vec4 = stride / 4,
-          .columns = 1,
-          .table_stride = w.positions_axis_major ? dim : 2 * dim,
-          .table_y_offset = w.positions_axis_major ? config_.vision_positions * dim : dim,
-          .epsilon = kLayerNormEpsilon,
-          .rms_epsilon = config_.rms_norm_eps,
-          .first_patch = 0});
-  PREFLIGHT_TRY(vision_->projection,
-                make_product(kernels, w.projection, {.x = vk::whole(middle_->normed),
-                                                     .y = vk::whole(vision_->output),
-                                                     .x_stride = stride,
-                                                     .y_stride = config_.model_dim}));
+  middle_->position =
+      RowOp::of(position, position_bindings,
+                params::PatchPositionParams{
+                    .row_size = dim,
+                    .x_stride = stride,
+                    .y_stride_vec4 = stride / 4,
+                    .columns = 1,
+                    .table_stride = w.positions_axis_major ? dim : 2 * dim,
+                    .table_y_offset = w.positions_axis_major ? config_.vision_positions * dim : dim,
+                    .epsilon = kLayerNormEpsilon,
+                    .rms_epsilon = config_.rms_norm_eps,
+                    .first_patch = 0});
+  PREFLIGHT_TRY(vision_->projection, make_product(kernels, w.projection,
+                                                  {.x = vk::whole(middle_->normed),
+                                                   .y = vk::whole(vision_->output),
+                                                   .x_stride = stride,
+                                                   .y_stride = config_.model_dim}));
   return {};
 }
 
@@ -128,8 +135,11 @@ Result<void> Embedders::make_audio(Kernels& kernels, const WeightMatrix& project
                                         "normed audio frames"));
   PREFLIGHT_TRY(vk::Buffer output,
                 make(std::uint64_t{config_.model_dim} * 4, kDevice, "audio soft tokens"));
-  audio_.emplace(Path{.input = std::move(input), .normed = std::move(normed),
-                      .output = std::move(output), .norm = {}, .projection = {}});
+  audio_.emplace(Path{.input = std::move(input),
+                      .normed = std::move(normed),
+                      .output = std::move(output),
+                      .norm = {},
+                      .projection = {}});
   PREFLIGHT_TRY(const vk::Pipeline* norm,
                 kernels.pipeline("rms_norm" + kernels.act_suffix(), params::kRmsNormBindings,
                                  sizeof(params::RmsNormParams),
@@ -142,11 +152,11 @@ Result<void> Embedders::make_audio(Kernels& kernels, const WeightMatrix& project
                                                  .x_stride = frame,
                                                  .y_stride_vec4 = padded(frame) / 4,
                                                  .epsilon = config_.rms_norm_eps});
-  PREFLIGHT_TRY(audio_->projection,
-                make_product(kernels, projection, {.x = vk::whole(audio_->normed),
-                                                   .y = vk::whole(audio_->output),
-                                                   .x_stride = padded(frame),
-                                                   .y_stride = config_.model_dim}));
+  PREFLIGHT_TRY(audio_->projection, make_product(kernels, projection,
+                                                 {.x = vk::whole(audio_->normed),
+                                                  .y = vk::whole(audio_->output),
+                                                  .x_stride = padded(frame),
+                                                  .y_stride = config_.model_dim}));
   return {};
 }
 

@@ -29,7 +29,8 @@ class Embedders {
       vk::Device& device, vk::Submitter& submitter, vk::Uploader& uploader, Kernels& kernels,
       const model::ModelConfig& config, const ModelWeights& weights);
 
-  /// patches f32 [n, 6912] in raster order, `columns` to a row of the picture -> f32 [n, model_dim].
+  /// patches f32 [n, 6912] in raster order, `columns` to a row of the picture -> f32 [n,
+  /// model_dim].
   [[nodiscard]] Result<std::vector<float>> image(std::span<const float> patches,
                                                  std::uint32_t columns);
   /// samples, padded by the callee to whole frames -> f32 [frames, model_dim].
@@ -38,9 +39,9 @@ class Embedders {
  private:
   /// Buffers and dispatches of one of the two; `input` is what the host writes.
   struct Path {
-    vk::Buffer input;     ///< f32 [batch, input values]
-    vk::Buffer normed;    ///< product input [batch, padded input values]
-    vk::Buffer output;    ///< f32 [batch, model_dim]
+    vk::Buffer input;   ///< f32 [batch, input values]
+    vk::Buffer normed;  ///< product input [batch, padded input values]
+    vk::Buffer output;  ///< f32 [batch, model_dim]
     RowOp norm;
     ProductOp projection;
   };
@@ -48,7 +49,7 @@ class Embedders {
     vk::Buffer features;  ///< f32 [batch, padded(vision_dim)]
     vk::Buffer normed;    ///< product input, of the projection
     ProductOp dense;
-    RowOp position;       ///< its columns and first_patch are set per call
+    RowOp position;  ///< its columns and first_patch are set per call
     bool channel_major;
   };
 

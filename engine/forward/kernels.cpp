@@ -41,7 +41,8 @@ Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::ui
   if (slot == nullptr) {
     const auto spirv = shaders::spirv(shader);
     if (spirv.empty())
-      return fail(ErrorCode::kInternal, fmt::format("no shader variant \"{}\" in this build", shader));
+      return fail(ErrorCode::kInternal,
+                  fmt::format("no shader variant \"{}\" in this build", shader));
     PREFLIGHT_TRY(vk::Pipeline made,
                   vk::Pipeline::create(*device_, {.spirv = spirv,
                                                   .n_bindings = n_bindings,
@@ -79,7 +80,7 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
                                const ProductOptions& options) {
   const WeightShape& shape = weights.shape;
   PREFLIGHT_ASSERT(options.x_stride == padded(static_cast<std::uint32_t>(shape.cols)));
-  const std::uint32_t epilogue = options.bias != nullptr  ? params::kEpilogueBias
+  const std::uint32_t epilogue = options.bias != nullptr ? params::kEpilogueBias
                                  : options.soft_cap != 0 ? params::kEpilogueSoftCap
                                                          : params::kEpilogueNone;
   ProductOp op;
@@ -127,8 +128,8 @@ Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const
   for (std::size_t i = 0; i < gate.parts.size(); i++) {
     const WeightPart& g = gate.parts[i];
     const WeightPart& u = up.parts[i];
-    const std::array<vk::Slice, params::kGateUpBindings> slices = {g.quants, g.scales, g.high,
-                                                                   u.quants, u.scales, u.high, x, y};
+    const std::array<vk::Slice, params::kGateUpBindings> slices = {
+        g.quants, g.scales, g.high, u.quants, u.scales, u.high, x, y};
     PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*op.pipelines[0], slices));
     op.parts.push_back({bindings, g.first_row, g.n_rows});
   }

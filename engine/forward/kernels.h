@@ -67,7 +67,10 @@ struct RowOp {
   [[nodiscard]] static RowOp of(const vk::Pipeline* pipeline, const vk::BindingSet* bindings,
                                 const Params& params, std::uint32_t grid_y = 1) {
     static_assert(sizeof(Params) <= sizeof(push));
-    RowOp op{.pipeline = pipeline, .bindings = bindings, .push = {}, .push_size = sizeof(Params),
+    RowOp op{.pipeline = pipeline,
+             .bindings = bindings,
+             .push = {},
+             .push_size = sizeof(Params),
              .grid_y = grid_y};
     const auto bytes = vk::push_bytes(params);
     std::copy(bytes.begin(), bytes.end(), op.push.begin());
@@ -98,9 +101,9 @@ struct ProductOp {
 
 struct ProductOptions {
   vk::Slice x, y;
-  std::uint32_t x_stride = 0;  ///< values; a multiple of 32
-  std::uint32_t y_stride = 0;  ///< values
-  std::uint32_t y_offset = 0;  ///< values
+  std::uint32_t x_stride = 0;              ///< values; a multiple of 32
+  std::uint32_t y_stride = 0;              ///< values
+  std::uint32_t y_offset = 0;              ///< values
   const vk::Slice* gather_rows = nullptr;  ///< activation row of each column; null: in order
   const vk::Slice* bias = nullptr;
   float soft_cap = 0;  ///< 0: none
@@ -115,6 +118,8 @@ struct ProductOptions {
                                              std::uint32_t y_stride);
 
 /// Row lengths of product inputs are padded to whole weight blocks.
-[[nodiscard]] constexpr std::uint32_t padded(std::uint32_t values) { return (values + 31) / 32 * 32; }
+[[nodiscard]] constexpr std::uint32_t padded(std::uint32_t values) {
+  return (values + 31) / 32 * 32;
+}
 
 }  // namespace preflight::forward

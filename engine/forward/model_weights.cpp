@@ -68,8 +68,8 @@ Result<LayerWeights> Loader::layer(std::uint32_t ix) const {
   PREFLIGHT_TRY(WeightMatrix q, matrix(prefix + "attn_q.weight"));
   PREFLIGHT_TRY(WeightMatrix k, matrix(prefix + "attn_k.weight"));
   std::optional<WeightMatrix> v;
-  const bool value_is_key = file_.config().layer_kinds[ix] == model::LayerKind::kFull &&
-                            file_.config().full_value_is_key;
+  const bool value_is_key =
+      file_.config().layer_kinds[ix] == model::LayerKind::kFull && file_.config().full_value_is_key;
   if (!value_is_key) {
     PREFLIGHT_TRY(v, matrix(prefix + "attn_v.weight"));
   }

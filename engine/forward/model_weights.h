@@ -29,15 +29,15 @@ struct VisionWeights {
   WeightMatrix dense;                   ///< [vision_dim, 6912]
   vk::Buffer dense_bias;                ///< [vision_dim]
   vk::Buffer norm2_weight, norm2_bias, norm3_weight, norm3_bias;
-  vk::Buffer positions;         ///< [2 * positions, vision_dim]
-  WeightMatrix projection;      ///< [model_dim, vision_dim]
-  bool channel_major;           ///< order of the 6912 inputs
-  bool positions_axis_major;    ///< [2][positions] instead of [positions][2]
+  vk::Buffer positions;       ///< [2 * positions, vision_dim]
+  WeightMatrix projection;    ///< [model_dim, vision_dim]
+  bool channel_major;         ///< order of the 6912 inputs
+  bool positions_axis_major;  ///< [2][positions] instead of [positions][2]
 };
 
 struct ModelWeights {
-  WeightMatrix embedding;             ///< [vocab, model_dim]
-  std::optional<WeightMatrix> head;   ///< absent: the embedding is the output matrix too
+  WeightMatrix embedding;            ///< [vocab, model_dim]
+  std::optional<WeightMatrix> head;  ///< absent: the embedding is the output matrix too
   vk::Buffer output_norm;
   std::vector<LayerWeights> layers;
   std::optional<VisionWeights> vision;

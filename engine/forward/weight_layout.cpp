@@ -23,14 +23,18 @@ std::uint64_t align_up(std::uint64_t value, std::uint64_t alignment) {
 
 std::uint32_t quant_words(KernelType type) {
   switch (type) {
-    case KernelType::kF32: return 8;
+    case KernelType::kF32:
+      return 8;
     case KernelType::kF16:
-    case KernelType::kBF16: return 4;
+    case KernelType::kBF16:
+      return 4;
     case KernelType::kQ8_0:
-    case KernelType::kAffine8: return 2;
+    case KernelType::kAffine8:
+      return 2;
     case KernelType::kQ4_0:
     case KernelType::kQ4_K:
-    case KernelType::kQ6_K: return 1;
+    case KernelType::kQ6_K:
+      return 1;
   }
   PREFLIGHT_ASSERT(false);
 }
@@ -40,12 +44,17 @@ std::uint64_t scale_words(KernelType type, std::uint32_t n_blocks) {
   switch (type) {
     case KernelType::kF32:
     case KernelType::kF16:
-    case KernelType::kBF16: return 0;
+    case KernelType::kBF16:
+      return 0;
     case KernelType::kQ8_0:
-    case KernelType::kQ4_0: return (n_blocks + 1) / 2;
-    case KernelType::kAffine8: return std::uint64_t{4} * n_blocks;
-    case KernelType::kQ4_K: return std::uint64_t{4} * (n_blocks / 8);
-    case KernelType::kQ6_K: return std::uint64_t{5} * (n_blocks / 8);
+    case KernelType::kQ4_0:
+      return (n_blocks + 1) / 2;
+    case KernelType::kAffine8:
+      return std::uint64_t{4} * n_blocks;
+    case KernelType::kQ4_K:
+      return std::uint64_t{4} * (n_blocks / 8);
+    case KernelType::kQ6_K:
+      return std::uint64_t{5} * (n_blocks / 8);
   }
   PREFLIGHT_ASSERT(false);
 }
@@ -67,7 +76,8 @@ float half_to_float(std::uint16_t half) {
   const std::uint32_t exponent = (half >> 10) & 31;
   const std::uint32_t fraction = half & 1023;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (fraction << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
   const float magnitude = static_cast<float>(fraction) * 0x1p-24f;  // subnormal: exact
   return sign != 0 ? -magnitude : magnitude;
 }
@@ -94,7 +104,8 @@ std::array<std::uint32_t, 4> nibble_words(const std::byte* bytes, bool high) {
 /// Writes one row into its lane of a group's planes. `row` is the packed row of the file.
 class RowPacker {
  public:
-  RowPacker(const WeightShape& shape, const model::Tensor& tensor) : shape_(shape), tensor_(tensor) {}
+  RowPacker(const WeightShape& shape, const model::Tensor& tensor)
+      : shape_(shape), tensor_(tensor) {}
 
   void quants(const std::byte* row, std::uint32_t lane, std::span<std::byte> plane) const;
   void scales(const std::byte* row, std::uint32_t lane, std::span<std::byte> plane) const;
@@ -137,7 +148,8 @@ void RowPacker::quants(const std::byte* row, std::uint32_t lane, std::span<std::
       std::uint64_t row_bytes = shape_.cols * model::block_bytes(tensor_.type);
       if (kernel_type(tensor_.type) != shape_.type) {
         values.resize(shape_.cols);
-        model::dequantise(tensor_.type, {row, *model::row_bytes(tensor_.type, shape_.cols)}, values);
+        model::dequantise(tensor_.type, {row, *model::row_bytes(tensor_.type, shape_.cols)},
+                          values);
         row = std::as_bytes(std::span(values)).data();
         row_bytes = shape_.cols * sizeof(float);
       }
@@ -194,7 +206,8 @@ void RowPacker::scales(const std::byte* row, std::uint32_t lane, std::span<std::
   switch (shape_.type) {
     case KernelType::kF32:
     case KernelType::kF16:
-    case KernelType::kBF16: return;
+    case KernelType::kBF16:
+      return;
     case KernelType::kQ8_0:
     case KernelType::kQ4_0: {
       const std::uint64_t bytes = shape_.type == KernelType::kQ8_0 ? 34 : 18;
@@ -275,13 +288,20 @@ Result<void> write_plane(vk::Uploader& uploader, vk::Buffer& buffer, std::uint64
 
 KernelType kernel_type(model::TensorType type) {
   switch (type) {
-    case model::TensorType::kF32: return KernelType::kF32;
-    case model::TensorType::kF16: return KernelType::kF16;
-    case model::TensorType::kBF16: return KernelType::kBF16;
-    case model::TensorType::kQ8_0: return KernelType::kQ8_0;
-    case model::TensorType::kQ4_0: return KernelType::kQ4_0;
-    case model::TensorType::kQ4_K: return KernelType::kQ4_K;
-    case model::TensorType::kQ6_K: return KernelType::kQ6_K;
+    case model::TensorType::kF32:
+      return KernelType::kF32;
+    case model::TensorType::kF16:
+      return KernelType::kF16;
+    case model::TensorType::kBF16:
+      return KernelType::kBF16;
+    case model::TensorType::kQ8_0:
+      return KernelType::kQ8_0;
+    case model::TensorType::kQ4_0:
+      return KernelType::kQ4_0;
+    case model::TensorType::kQ4_K:
+      return KernelType::kQ4_K;
+    case model::TensorType::kQ6_K:
+      return KernelType::kQ6_K;
     case model::TensorType::kQ4_1:
     case model::TensorType::kQ5_0:
     case model::TensorType::kQ5_1:
@@ -289,21 +309,30 @@ KernelType kernel_type(model::TensorType type) {
     case model::TensorType::kQ3_K:
     case model::TensorType::kQ5_K:
     case model::TensorType::kIQ4_NL:
-    case model::TensorType::kIQ4_XS: return KernelType::kAffine8;
+    case model::TensorType::kIQ4_XS:
+      return KernelType::kAffine8;
   }
   PREFLIGHT_ASSERT(false);
 }
 
 std::string_view shader_name(KernelType type) {
   switch (type) {
-    case KernelType::kF32: return "f32";
-    case KernelType::kF16: return "f16";
-    case KernelType::kBF16: return "bf16";
-    case KernelType::kQ8_0: return "q8_0";
-    case KernelType::kQ4_0: return "q4_0";
-    case KernelType::kQ4_K: return "q4_k";
-    case KernelType::kQ6_K: return "q6_k";
-    case KernelType::kAffine8: return "affine8";
+    case KernelType::kF32:
+      return "f32";
+    case KernelType::kF16:
+      return "f16";
+    case KernelType::kBF16:
+      return "bf16";
+    case KernelType::kQ8_0:
+      return "q8_0";
+    case KernelType::kQ4_0:
+      return "q4_0";
+    case KernelType::kQ4_K:
+      return "q4_k";
+    case KernelType::kQ6_K:
+      return "q6_k";
+    case KernelType::kAffine8:
+      return "affine8";
   }
   PREFLIGHT_ASSERT(false);
 }
@@ -326,15 +355,20 @@ Result<WeightShape> WeightShape::of(const model::Tensor& tensor, std::uint32_t l
     return fail(ErrorCode::kInvalidInput,
                 fmt::format("tensor \"{}\" is {} [{}, {}], outside what the kernels read",
                             tensor.name, model::type_name(tensor.type), tensor.rows, tensor.cols));
-  WeightShape shape{.type = as, .lanes = lanes, .rows = tensor.rows,
-                    .cols = tensor.cols, .n_blocks = 0, .n_groups = 0, .quants_bytes = 0,
-                    .scales_bytes = 0, .high_bytes = 0};
+  WeightShape shape{.type = as,
+                    .lanes = lanes,
+                    .rows = tensor.rows,
+                    .cols = tensor.cols,
+                    .n_blocks = 0,
+                    .n_groups = 0,
+                    .quants_bytes = 0,
+                    .scales_bytes = 0,
+                    .high_bytes = 0};
   shape.n_blocks = static_cast<std::uint32_t>((tensor.cols + kBlock - 1) / kBlock);
   shape.n_groups = static_cast<std::uint32_t>((tensor.rows + lanes - 1) / lanes);
   shape.quants_bytes = std::uint64_t{shape.n_blocks} * quant_words(shape.type) * lanes * 16;
   shape.scales_bytes = scale_words(shape.type, shape.n_blocks) * lanes * 4;
-  if (shape.type == KernelType::kQ6_K)
-    shape.high_bytes = std::uint64_t{shape.n_blocks} * lanes * 8;
+  if (shape.type == KernelType::kQ6_K) shape.high_bytes = std::uint64_t{shape.n_blocks} * lanes * 8;
   static_assert(kSuperBlock == 8 * kBlock);
   return shape;
 }
@@ -383,24 +417,23 @@ Result<WeightMatrix> load_matrix(vk::Device& device, vk::Uploader& uploader,
                                      first, n_groups, &RowPacker::high));
 
     const std::uint32_t first_row = first * lanes;
-    matrix.parts.push_back(
-        {.buffer = std::move(buffer),
-         .quants = {nullptr, 0, n_groups * shape.quants_bytes},
-         .scales = {nullptr, scales_at, n_groups * shape.scales_bytes},
-         .high = {nullptr, high_at, n_groups * shape.high_bytes},
-         .first_row = first_row,
-         .n_rows = static_cast<std::uint32_t>(
-             std::min<std::uint64_t>(std::uint64_t{n_groups} * lanes, shape.rows - first_row))});
+    matrix.parts.push_back({.buffer = std::move(buffer),
+                            .quants = {nullptr, 0, n_groups * shape.quants_bytes},
+                            .scales = {nullptr, scales_at, n_groups * shape.scales_bytes},
+                            .high = {nullptr, high_at, n_groups * shape.high_bytes},
+                            .first_row = first_row,
+                            .n_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                std::uint64_t{n_groups} * lanes, shape.rows - first_row))});
   }
   // The parts have their final place now; slices may point at their buffers.
   for (WeightPart& part : matrix.parts) {
     part.quants.buffer = &part.buffer;
-    part.scales = shape.scales_bytes == 0 ? part.quants
-                                          : vk::Slice{&part.buffer, part.scales.offset_bytes,
-                                                      part.scales.size_bytes};
-    part.high = shape.high_bytes == 0 ? part.quants
-                                      : vk::Slice{&part.buffer, part.high.offset_bytes,
-                                                  part.high.size_bytes};
+    part.scales = shape.scales_bytes == 0
+                      ? part.quants
+                      : vk::Slice{&part.buffer, part.scales.offset_bytes, part.scales.size_bytes};
+    part.high = shape.high_bytes == 0
+                    ? part.quants
+                    : vk::Slice{&part.buffer, part.high.offset_bytes, part.high.size_bytes};
   }
   return matrix;
 }

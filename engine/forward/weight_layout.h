@@ -58,7 +58,8 @@ struct WeightMatrix {
   std::vector<WeightPart> parts;
 };
 
-/// Lays a tensor out on the device, group by group through the uploader: no second copy on the host.
+/// Lays a tensor out on the device, group by group through the uploader: no second copy on the
+/// host.
 [[nodiscard]] Result<WeightMatrix> load_matrix(vk::Device& device, vk::Uploader& uploader,
                                                const model::Tensor& tensor, std::uint32_t lanes,
                                                KernelType as);

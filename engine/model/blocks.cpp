@@ -257,7 +257,7 @@ void affine8(TensorType type, std::span<const std::byte> bytes, std::span<Affine
     case TensorType::kBF16:
       break;
   }
-  PREFLIGHT_ASSERT(!"affine8 is for packed types");
+  PREFLIGHT_ASSERT(false && "affine8 is for packed types");
 }
 
 void dequantise(TensorType type, std::span<const std::byte> blocks, std::span<float> out) {

@@ -144,6 +144,7 @@ class VocabularyMaker {
   static void add_forms(std::vector<TrainingWord>& words, std::string_view word,
                         std::int64_t after_space, std::int64_t bare) {
     TrainingWord form;
+    form.symbols.reserve(word.size() + 1);
     for (const char c : word) form.symbols.emplace_back(1, c);
     form.weight = bare;
     words.push_back(form);

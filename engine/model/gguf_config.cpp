@@ -88,6 +88,7 @@ Result<std::vector<LayerKind>> read_layer_kinds(const GgufFile& file, std::uint3
   if (!file.is_array(key)) {
     // One number n says that every n-th layer is full; 0 that none is sliding.
     PREFLIGHT_TRY(const std::uint32_t every, file.uint(key));
+    kinds.reserve(n_layers);
     for (std::uint32_t layer = 0; layer < n_layers; ++layer)
       kinds.push_back(every != 0 && (layer + 1) % every != 0 ? LayerKind::kSliding
                                                              : LayerKind::kFull);

@@ -243,7 +243,7 @@ std::string shown(const GgufValue& value) {
 std::uint32_t gguf_type_id(TensorType type) {
   for (const TypeId& known : kTypeIds)
     if (known.type == type) return known.id;
-  PREFLIGHT_ASSERT(!"every tensor type has a number");
+  PREFLIGHT_ASSERT(false && "every tensor type has a number");
   return 0;
 }
 
@@ -379,6 +379,7 @@ Result<void> GgufFile::parse() {
   }
 
   std::vector<const GgufTensor*> by_place;
+  by_place.reserve(tensors_.size());
   for (const GgufTensor& tensor : tensors_) by_place.push_back(&tensor);
   std::sort(by_place.begin(), by_place.end(), [](const GgufTensor* a, const GgufTensor* b) {
     return a->bytes.data() < b->bytes.data();

@@ -213,6 +213,7 @@ Result<void> GgufWriter::write(const std::filesystem::path& path, unsigned n_thr
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(n_threads);
   for (unsigned i = 1; i < std::max(n_threads, 1u); ++i) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();

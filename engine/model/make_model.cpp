@@ -168,6 +168,7 @@ void add_tokenizer_keys(GgufWriter& writer, const DemoVocabulary& vocabulary) {
   };
   // Longer pieces come later and score lower; special tokens are never merged into.
   std::vector<float> scores;
+  scores.reserve(vocabulary.tokens.size());
   for (std::size_t id = 0; id < vocabulary.tokens.size(); ++id)
     scores.push_back(vocabulary.types[id] == 1 ? -static_cast<float>(id) : -1000.0f);
   writer.add_text("tokenizer.ggml.model", "gemma4");

@@ -69,6 +69,7 @@ std::string describe(const ModelConfig& config, const TensorTable& tensors) {
   for (const auto& [name, entry] : tensors.entries())
     if (entry.tensor.rows > 1) ++matrices[entry.tensor.type];
   std::vector<std::string> types;
+  types.reserve(matrices.size());
   for (const auto& [type, n] : matrices) types.push_back(fmt::format("{} {}", n, type_name(type)));
   const auto n_full =
       std::count(config.layer_kinds.begin(), config.layer_kinds.end(), LayerKind::kFull);

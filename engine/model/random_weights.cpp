@@ -63,7 +63,7 @@ PackedRecipe recipe(TensorType type) {
     case TensorType::kBF16:
       break;
   }
-  PREFLIGHT_ASSERT(!"only packed types have a recipe");
+  PREFLIGHT_ASSERT(false && "only packed types have a recipe");
   return {};
 }
 

@@ -21,8 +21,8 @@ struct Options {
 std::string describe(const vk::DeviceDescription& device, bool verbose) {
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
   std::string text =
-      fmt::format("{} {} ({}, {})\n", device.chosen ? "*" : " ", device.name,
-                  vk::name(device.type), device.software ? "runs on the CPU" : "hardware");
+      fmt::format("{} {} ({}, {})\n", device.chosen ? "*" : " ", device.name, vk::name(device.type),
+                  device.software ? "runs on the CPU" : "hardware");
   text += fmt::format("    driver   {} {}, Vulkan {}.{}.{}\n", device.driver_name,
                       device.driver_version, VK_API_VERSION_MAJOR(device.api_version),
                       VK_API_VERSION_MINOR(device.api_version),

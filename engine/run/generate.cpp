@@ -27,9 +27,12 @@ struct Options {
 
 const char* name(engine::FinishReason reason) {
   switch (reason) {
-    case engine::FinishReason::kStop: return "stop";
-    case engine::FinishReason::kLength: return "length";
-    case engine::FinishReason::kSchema: return "schema";
+    case engine::FinishReason::kStop:
+      return "stop";
+    case engine::FinishReason::kLength:
+      return "length";
+    case engine::FinishReason::kSchema:
+      return "schema";
   }
   PREFLIGHT_ASSERT(false);
 }
@@ -108,7 +111,8 @@ void add_generate(CLI::App& app, Result<void>& outcome) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("generate", "Continue a request, greedily");
   add_engine_options(*command, options->engine);
-  command->add_option("--request", options->request, "JSON file: ids, parts or messages")->required();
+  command->add_option("--request", options->request, "JSON file: ids, parts or messages")
+      ->required();
   command->add_option("--max-tokens", options->max_tokens, "longest answer; default 256");
   command->add_option("--schema", options->schema, "JSON schema that the answer cannot leave");
   command->add_flag("--json", options->json, "ids, text, why it ended and timings as JSON");

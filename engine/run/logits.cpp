@@ -37,9 +37,9 @@ Result<std::vector<std::uint32_t>> parse_positions(const std::string& text, std:
     std::uint32_t position = 0;
     const auto [next, error] = std::from_chars(at, end, position);
     if (error != std::errc() || (next != end && *next != ','))
-      return fail(ErrorCode::kInvalidInput,
-                  fmt::format("--positions: found \"{}\", expected last, all or numbers like 0,5,9",
-                              text));
+      return fail(
+          ErrorCode::kInvalidInput,
+          fmt::format("--positions: found \"{}\", expected last, all or numbers like 0,5,9", text));
     if (position >= n)
       return fail(ErrorCode::kInvalidInput,
                   fmt::format("--positions: {} is outside the prompt of {} ids", position, n));
@@ -73,9 +73,10 @@ Result<void> run_logits(const Options& options) {
   const std::vector<std::int32_t> signed_positions(positions.begin(), positions.end());
   const std::array<model::OutputTensor, 3> tensors = {
       model::OutputTensor{"ids", {ids.size()}, std::span<const std::int32_t>(ids)},
-      model::OutputTensor{"positions", {positions.size()},
-                          std::span<const std::int32_t>(signed_positions)},
-      model::OutputTensor{"logits", {positions.size(), engine->config().vocab_size},
+      model::OutputTensor{
+          "positions", {positions.size()}, std::span<const std::int32_t>(signed_positions)},
+      model::OutputTensor{"logits",
+                          {positions.size(), engine->config().vocab_size},
                           std::span<const float>(logits)}};
   return model::write_safetensors(options.out, tensors);
 }
@@ -86,7 +87,8 @@ void add_logits(CLI::App& app, Result<void>& outcome) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("logits", "Write the logits of a request");
   add_engine_options(*command, options->engine);
-  command->add_option("--request", options->request, "JSON file: ids, parts or messages")->required();
+  command->add_option("--request", options->request, "JSON file: ids, parts or messages")
+      ->required();
   command->add_option("--positions", options->positions,
                       "last, all, or numbers like 0,5,9; default last");
   command->add_option("--out", options->out, "safetensors file with ids, positions and logits")

@@ -7,9 +7,9 @@
 
 #include "engine/run/command.h"
 #include "engine/run/detokenize.h"
-#include "engine/run/logits.h"
-#include "engine/run/generate.h"
 #include "engine/run/devices.h"
+#include "engine/run/generate.h"
+#include "engine/run/logits.h"
 #include "engine/run/make_model.h"
 #include "engine/run/preprocess.h"
 #include "engine/run/tokenize.h"

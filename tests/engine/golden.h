@@ -43,7 +43,8 @@ struct NumericClass {
 
 // Ten times (f32) and three times (others) the error that the reference itself shows with these
 // precisions, measured over all cases.
-inline constexpr NumericClass kF32Class = {"f32", vk::Tier::kBase, KvFormat::kF32, 0.01, 5e-4, 1e-5};
+inline constexpr NumericClass kF32Class = {"f32", vk::Tier::kBase, KvFormat::kF32, 0.01, 5e-4,
+                                           1e-5};
 inline constexpr NumericClass kKv16Class = {"kv16", vk::Tier::kBase, KvFormat::kF16,
                                             0.2,    0.012,           3e-4};
 inline constexpr NumericClass kAct16Class = {"act16", vk::Tier::kF16, KvFormat::kF16,

@@ -1,5 +1,7 @@
 // The golden values through the public path: request file, media, tokens, shaders, logits.
 
+#include "tests/engine/golden.h"
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -10,7 +12,6 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/run/prompt.h"
-#include "tests/engine/golden.h"
 
 namespace preflight::engine {
 namespace {
@@ -64,7 +65,8 @@ const testing::Environment* const kEnginesEnd =
     testing::AddGlobalTestEnvironment(new EnginesEnd);  // gtest deletes it
 
 /// One engine per model and class for the whole program: loading costs more than a case.
-Engine* engine_for(const std::string& model, const std::string& mmproj, const NumericClass& numbers) {
+Engine* engine_for(const std::string& model, const std::string& mmproj,
+                   const NumericClass& numbers) {
   auto& engine = engines()[{model, numbers.name}];
   if (engine == nullptr) engine = load_golden(model, numbers, mmproj);
   return engine.get();
@@ -167,26 +169,26 @@ TEST_P(GoldenAnswer, GreedyContinuationIsTheReferences) {
   if (text.find("\xEF\xBF\xBD") == std::string::npos) {
     EXPECT_EQ(engine->tokenizer().decode(answers->at(0).ids, true), text);
   }
-  EXPECT_EQ(answers->at(0).finish_reason == FinishReason::kStop, expected.at("stopped").get<bool>());
+  EXPECT_EQ(answers->at(0).finish_reason == FinishReason::kStop,
+            expected.at("stopped").get<bool>());
 }
 
 constexpr const char* kLogitCases[] = {
-    "text-ids",       "text-long",   "text-nobos",  "text-one",        "text-short",
-    "text-special",   "text-split",  "chat-audio",  "chat-image",      "chat-plain",
-    "chat-system",    "chat-think",  "chat-tools",  "chat-toolresult", "chat-toolthink",
-    "chat-turns",     "image-70",    "image-280",   "image-1120",      "image-dot",
-    "image-exact",    "image-flat",  "image-grey",  "image-palette",   "image-rgba",
-    "image-strip",    "image-turned", "image-wide", "image-tall-jpg",  "image-tall-png",
-    "images-two",     "audio-half",  "audio-three", "audio-stereo44",  "audio-eight",
-    "video-4",        "video-32",    "video-sound", "video-track",     "video-4-stills",
-    "mixed",          "wide-short",  "wide-long"};
+    "text-ids",     "text-long",    "text-nobos",  "text-one",        "text-short",
+    "text-special", "text-split",   "chat-audio",  "chat-image",      "chat-plain",
+    "chat-system",  "chat-think",   "chat-tools",  "chat-toolresult", "chat-toolthink",
+    "chat-turns",   "image-70",     "image-280",   "image-1120",      "image-dot",
+    "image-exact",  "image-flat",   "image-grey",  "image-palette",   "image-rgba",
+    "image-strip",  "image-turned", "image-wide",  "image-tall-jpg",  "image-tall-png",
+    "images-two",   "audio-half",   "audio-three", "audio-stereo44",  "audio-eight",
+    "video-4",      "video-32",     "video-sound", "video-track",     "video-4-stills",
+    "mixed",        "wide-short",   "wide-long"};
 
 constexpr const char* kAnswerCases[] = {
-    "text-long",   "text-short",   "text-special", "chat-audio",      "chat-image", "chat-plain",
-    "chat-system", "chat-think",   "chat-tools",   "chat-toolresult",
-    "chat-turns",  "image-70",     "image-280",    "image-1120",      "image-tall-jpg",
-    "images-two",  "audio-half",   "audio-three",  "video-4",         "video-sound",
-    "mixed",       "wide-short",   "wide-long"};
+    "text-long",   "text-short",  "text-special",   "chat-audio",      "chat-image", "chat-plain",
+    "chat-system", "chat-think",  "chat-tools",     "chat-toolresult", "chat-turns", "image-70",
+    "image-280",   "image-1120",  "image-tall-jpg", "images-two",      "audio-half", "audio-three",
+    "video-4",     "video-sound", "mixed",          "wide-short",      "wide-long"};
 
 std::string case_label(const testing::TestParamInfo<std::tuple<NumericClass, const char*>>& info) {
   std::string label = std::string(std::get<0>(info.param).name) + "_" + std::get<1>(info.param);
@@ -244,18 +246,18 @@ constexpr GgufCase kGgufCases[] = {
     {"gguf/tiny-Q4_K_M.gguf", "text-long", "quant/tiny-Q4_K_M.text-long.safetensors"},
     {"gguf/tiny-Q4_K_M.gguf", "image-70", "quant/tiny-Q4_K_M.image-70.safetensors"}};
 
-INSTANTIATE_TEST_SUITE_P(
-    AllClasses, GoldenGguf,
-    testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
-                     testing::ValuesIn(kGgufCases)),
-    [](const auto& test) {
-      const GgufCase& gguf = std::get<1>(test.param);
-      std::string label = std::string(std::get<0>(test.param).name) + "_" + gguf.file + "_" +
-                          gguf.case_name;
-      std::replace_if(
-          label.begin(), label.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
-      return label;
-    });
+INSTANTIATE_TEST_SUITE_P(AllClasses, GoldenGguf,
+                         testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
+                                          testing::ValuesIn(kGgufCases)),
+                         [](const auto& test) {
+                           const GgufCase& gguf = std::get<1>(test.param);
+                           std::string label = std::string(std::get<0>(test.param).name) + "_" +
+                                               gguf.file + "_" + gguf.case_name;
+                           std::replace_if(
+                               label.begin(), label.end(),
+                               [](char c) { return std::isalnum(c) == 0; }, '_');
+                           return label;
+                         });
 
 }  // namespace
 }  // namespace preflight::engine

@@ -33,9 +33,10 @@ class Invariance : public testing::TestWithParam<NumericClass> {
     while (!ids.empty()) {
       const std::size_t n = std::min(chunk, ids.size());
       const auto wanted = static_cast<std::uint32_t>(n - 1);
-      const auto ran = engine_->logits(
-          sequence, inputs_of(ids.first(n)), {&wanted, 1},
-          [&](std::uint32_t, std::span<const float> logits) { row.assign(logits.begin(), logits.end()); });
+      const auto ran = engine_->logits(sequence, inputs_of(ids.first(n)), {&wanted, 1},
+                                       [&](std::uint32_t, std::span<const float> logits) {
+                                         row.assign(logits.begin(), logits.end());
+                                       });
       EXPECT_TRUE(ran.has_value()) << ran.error().message;
       ids = ids.subspan(n);
     }
@@ -66,7 +67,8 @@ TEST_P(Invariance, ChunksDoNotMatter) {
   const std::vector<float> expected = last_logits(whole, ids_, ids_.size());
   engine_->close(whole);
   // Narrow and wide steps, page borders hit and missed.
-  for (const std::size_t chunk : {std::size_t{1}, std::size_t{3}, std::size_t{64}, std::size_t{97}}) {
+  for (const std::size_t chunk :
+       {std::size_t{1}, std::size_t{3}, std::size_t{64}, std::size_t{97}}) {
     const std::size_t n = chunk == 1 ? 80 : ids_.size();  // one row at a time is slow
     const SequenceId sequence = open();
     const std::vector<float> got = last_logits(sequence, std::span(ids_).first(n), chunk);

@@ -30,6 +30,7 @@ std::vector<float> floats_of(const SafeTensor& tensor) {
 
 std::vector<std::uint32_t> bits_of(const std::vector<float>& values) {
   std::vector<std::uint32_t> out;
+  out.reserve(values.size());
   for (const float value : values) out.push_back(std::bit_cast<std::uint32_t>(value));
   return out;
 }

@@ -159,6 +159,7 @@ TEST(DemoVocabulary, SizesFromSmallToPublished) {
     ASSERT_EQ(vocabulary->tokens.size(), size);
     text::TokenizerData data;
     data.tokens = vocabulary->tokens;
+    data.kinds.reserve(size);
     for (const std::int32_t type : vocabulary->types)
       data.kinds.push_back(type == 6   ? text::TokenKind::kByte
                            : type == 1 ? text::TokenKind::kNormal
