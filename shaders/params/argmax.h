@@ -17,7 +17,7 @@ PARAMS_SIZE(ArgmaxEntry, 8)
 struct ArgmaxParams {  // push constants; the grid is (rows, kArgmaxSlices) or (rows, 1)
   uint vocab_size;
   uint logits_stride;
-  uint mask_stride;    // words of a row's mask; bit i of word i/32 allows token i
+  uint mask_stride;  // words of a row's mask; bit i of word i/32 allows token i
 };
 PARAMS_SIZE(ArgmaxParams, 12)
 

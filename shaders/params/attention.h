@@ -9,11 +9,12 @@
 //                       first halves of the pairs before the second (padded with zeros to 4)
 //   values  [head_dim]  normalised values
 // Folded (full layers whose value is the key): the other key dimensions are values times k_norm, so
-// k_norm is multiplied into the query and the values serve as keys (docs/model.md, K is a function of V).
+// k_norm is multiplied into the query and the values serve as keys (docs/model.md, K is a function
+// of V).
 const uint kAttentionSpecLanes = 0, kAttentionSpecHeadDim = 1, kAttentionSpecKeyDim = 2,
            kAttentionSpecFolded = 3,
            kAttentionSpecRotated = 4,  // attention_input.comp
-           kAttentionSpecHeads = 4;    // attention.comp: heads of a workgroup
+    kAttentionSpecHeads = 4;           // attention.comp: heads of a workgroup
 
 const uint kAttentionInputBindQkv = 0, kAttentionInputBindQNorm = 1, kAttentionInputBindKNorm = 2,
            kAttentionInputBindRowInfo = 3, kAttentionInputBindRope = 4,
@@ -22,11 +23,11 @@ const uint kAttentionInputBindQkv = 0, kAttentionInputBindQNorm = 1, kAttentionI
 
 struct AttentionInputParams {  // push constants
   uint n_heads;
-  uint n_kv_heads;      // the grid is (rows, n_heads + 2 * n_kv_heads, 1): queries, keys, values
-  uint qkv_stride;      // values in a row of qkv
-  uint k_offset;        // where the raw keys begin in it
-  uint v_offset;        // where the raw values begin; equals k_offset where the value is the key
-  uint full;            // 1: take RowInfo.full_pages
+  uint n_kv_heads;  // the grid is (rows, n_heads + 2 * n_kv_heads, 1): queries, keys, values
+  uint qkv_stride;  // values in a row of qkv
+  uint k_offset;    // where the raw keys begin in it
+  uint v_offset;    // where the raw values begin; equals k_offset where the value is the key
+  uint full;        // 1: take RowInfo.full_pages
   float epsilon;
 };
 PARAMS_SIZE(AttentionInputParams, 28)
@@ -38,11 +39,12 @@ const uint kAttentionBindQ = 0, kAttentionBindRowInfo = 1, kAttentionBindPageTab
 // Wide steps pair neighbouring rows of a sequence, narrow ones take each row alone.
 const uint kAttentionTileRows = 2;
 
-struct AttentionParams {  // push constants; the grid is (row tiles, n_heads / heads of a workgroup, 1)
+struct AttentionParams {  // push constants; the grid is (row tiles, n_heads / heads of a workgroup,
+                          // 1)
   uint n_heads;
   uint n_kv_heads;
-  uint o_stride_vec4;     // distance of rows of o, in groups of 4 values
-  uint window;            // keys a sliding layer shows; 0 on full layers
+  uint o_stride_vec4;  // distance of rows of o, in groups of 4 values
+  uint window;         // keys a sliding layer shows; 0 on full layers
 };
 PARAMS_SIZE(AttentionParams, 16)
 

@@ -11,10 +11,10 @@ const uint kEmbedSpecLanes = 0;
 struct EmbedParams {  // push constants
   uint n_blocks;      // blocks of 32 in a row of the table
   uint model_dim;
-  uint h_stride;      // distance of residual rows, in values
-  uint first_token;   // ids first_token .. first_token + n_tokens - 1 lie in this part
+  uint h_stride;     // distance of residual rows, in values
+  uint first_token;  // ids first_token .. first_token + n_tokens - 1 lie in this part
   uint n_tokens;
-  float scale;        // of token rows; soft rows enter as they are
+  float scale;  // of token rows; soft rows enter as they are
 };
 PARAMS_SIZE(EmbedParams, 24)
 

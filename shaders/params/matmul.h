@@ -11,18 +11,18 @@ const uint kGateUpBindX = 6, kGateUpBindY = 7, kGateUpBindings = 8;  // 0..2 gat
 const uint kMatmulSpecLanes = 0, kMatmulSpecEpilogue = 1;
 
 const uint kEpilogueNone = 0, kEpilogueSoftCap = 1, kEpilogueBias = 2;
-const uint kMatmulRowsPerLane = 4;   // output rows that one lane of matmul.comp accumulates
-const uint kGateUpRowsPerLane = 2;   // the same of gate_up.comp, of each matrix
+const uint kMatmulRowsPerLane = 4;  // output rows that one lane of matmul.comp accumulates
+const uint kGateUpRowsPerLane = 2;  // the same of gate_up.comp, of each matrix
 
-struct MatmulParams {    // push constants
-  uint n_columns;        // activation rows; the grid is (groups of output rows, groups of columns)
-  uint n_blocks;         // blocks of 32 along a weight row
-  uint n_rows;           // output rows of this part
-  uint x_stride_vec4;    // distance of activation rows, in groups of 4 values
-  uint y_stride;         // distance of output rows, in values
-  uint y_offset;         // where this part's first output stands in its row
-  uint gather;           // 1: column c reads activation row rows[c]
-  float soft_cap;        // of kEpilogueSoftCap
+struct MatmulParams {  // push constants
+  uint n_columns;      // activation rows; the grid is (groups of output rows, groups of columns)
+  uint n_blocks;       // blocks of 32 along a weight row
+  uint n_rows;         // output rows of this part
+  uint x_stride_vec4;  // distance of activation rows, in groups of 4 values
+  uint y_stride;       // distance of output rows, in values
+  uint y_offset;       // where this part's first output stands in its row
+  uint gather;         // 1: column c reads activation row rows[c]
+  float soft_cap;      // of kEpilogueSoftCap
 };
 PARAMS_SIZE(MatmulParams, 32)
 

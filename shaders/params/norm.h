@@ -7,10 +7,10 @@ const uint kNormSpecWorkgroup = 0, kNormSpecWeighted = 1;  // the second: rms_no
 
 const uint kRmsNormBindX = 0, kRmsNormBindWeight = 1, kRmsNormBindY = 2, kRmsNormBindings = 3;
 
-struct RmsNormParams {    // push constants; the grid is (rows, 1, 1)
-  uint row_size;          // a multiple of 4
-  uint x_stride;          // distance of rows of x, in values
-  uint y_stride_vec4;     // distance of rows of y, in groups of 4 values
+struct RmsNormParams {  // push constants; the grid is (rows, 1, 1)
+  uint row_size;        // a multiple of 4
+  uint x_stride;        // distance of rows of x, in values
+  uint y_stride_vec4;   // distance of rows of y, in groups of 4 values
   float epsilon;
 };
 PARAMS_SIZE(RmsNormParams, 16)
@@ -24,7 +24,7 @@ struct NormResidualParams {  // push constants; the grid is (rows, 1, 1)
   uint h_stride;
   uint y_stride_vec4;
   float epsilon;
-  float layer_scalar;        // multiplies the whole new residual; 1 after attention
+  float layer_scalar;  // multiplies the whole new residual; 1 after attention
 };
 PARAMS_SIZE(NormResidualParams, 24)
 
@@ -47,12 +47,12 @@ struct PatchPositionParams {  // push constants; the grid is (patches, 1, 1)
   uint row_size;
   uint x_stride;
   uint y_stride_vec4;
-  uint columns;               // patches in a row of the picture: x = patch % columns, y = patch / columns
-  uint table_stride;          // distance of consecutive positions in the table, in values
-  uint table_y_offset;        // where position 0 of the y axis stands
-  float epsilon;              // of both layer norms
+  uint columns;         // patches in a row of the picture: x = patch % columns, y = patch / columns
+  uint table_stride;    // distance of consecutive positions in the table, in values
+  uint table_y_offset;  // where position 0 of the y axis stands
+  float epsilon;        // of both layer norms
   float rms_epsilon;
-  uint first_patch;             // of this dispatch in the picture
+  uint first_patch;  // of this dispatch in the picture
 };
 PARAMS_SIZE(PatchPositionParams, 36)
 
