@@ -55,14 +55,15 @@ std::string time_of(const json& finding) {
   return {};
 }
 
-// The first finding with its time, or the row's reason.
+// The finding that makes the row as bad as it is, with its time, or the row's reason.
 std::string finding_of(const json& row) {
   const json& findings = list_at(row, "findings");
   if (findings.empty()) return text_at(row, "reason");
-  std::string text = text_at(findings.front(), "text");
+  const json& worst = *worst_first(findings, "verdict").front();
+  std::string text = text_at(worst, "text");
   if (text.empty()) text = text_at(row, "reason");
   if (findings.size() > 1) text += fmt::format(" (+{} more)", findings.size() - 1);
-  return joined(time_of(findings.front()), text);
+  return joined(time_of(worst), text);
 }
 
 std::string summary_line(const json& report) {
@@ -94,7 +95,8 @@ std::string measured_table(const json& facts, bool colours) {
     TextTable table({{"Measured", 14}, {"Verdict", 11}, {"Sev", 7}, {"Finding", 45}}, colours);
     for (const json* fact : shown) {
       const std::string result = text_at(*fact, "result");
-      table.add({{joined(text_at(*fact, "asset"), text_at(*fact, "placement"))},
+      const std::string where = joined(text_at(*fact, "asset"), text_at(*fact, "placement"));
+      table.add({{where.empty() ? "bundle" : where},
                  {result, colour_of(result)},
                  {text_at(*fact, "severity")},
                  {joined(time_of(*fact), text_at(*fact, "text"))}});
@@ -154,7 +156,7 @@ std::string table_of(const json& report, bool colours) {
                    {"Verdict", 11},
                    {"Sev", 7},
                    {"Conf", 4},
-                   {"Finding (first, with time)", 26},
+                   {"Finding (worst, with time)", 26},
                    {"Human still owns", 17}},
                   colours);
   bool first = true;
