@@ -71,7 +71,7 @@ std::string summary_line(const json& report) {
   for (const json& row : list_at(report, "rows")) {
     ++n[static_cast<std::size_t>(verdict_rank(text_at(row, "verdict")))];
   }
-  return fmt::format("{}: {} failed, {} a human, {} not checked, {} passed",
+  return fmt::format("checks of {}: {} failed, {} a human, {} not checked, {} passed",
                      text_at(report.value("bundle", json::object()), "id"), n[0],
                      n[1] == 1 ? "1 needs" : fmt::format("{} need", n[1]), n[2], n[3]);
 }
