@@ -45,7 +45,7 @@ std::optional<std::wstring> code_points(std::string_view text) {
 /// One letter in lower case, whatever the process's own locale is.
 wchar_t lower(wchar_t c) {
   static const locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
-  const auto letter = static_cast<wint_t>(c);
+  const auto letter = static_cast<wint_t>(static_cast<std::make_unsigned_t<wchar_t>>(c));
   return static_cast<wchar_t>(unicode != nullptr ? towlower_l(letter, unicode)
                                                  : std::towlower(letter));
 }

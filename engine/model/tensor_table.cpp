@@ -38,10 +38,11 @@ Result<void> TensorTable::insert(std::string name, Entry entry) {
   for (std::size_t d = 0; d + 1 < entry.shape.size(); ++d) entry.tensor.rows *= entry.shape[d];
   if (entry.tensor.bytes.empty())
     return fail(ErrorCode::kInvalidInput, fmt::format("{} is empty", entry.source));
-  const auto [it, fresh] = entries_.emplace(std::move(name), std::move(entry));
-  if (fresh) return {};
-  return fail(ErrorCode::kInvalidInput,
-              fmt::format("{} is there twice, first in {}", entry.source, it->second.source));
+  if (const auto first = entries_.find(name); first != entries_.end())
+    return fail(ErrorCode::kInvalidInput,
+                fmt::format("{} is there twice, first in {}", entry.source, first->second.source));
+  entries_.emplace(std::move(name), std::move(entry));
+  return {};
 }
 
 Result<void> TensorTable::add(const GgufFile& file) {
