@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cwctype>
 #include <optional>
+#include <type_traits>
 
 #include <fmt/format.h>
 
