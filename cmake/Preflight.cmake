@@ -37,14 +37,15 @@ function(preflight_program name)
   target_link_libraries(${name} PRIVATE preflight_flags ${arg_LINK})
 endfunction()
 
-# What the sanitizers run: every test program without the label gpu. They get the label host.
+# What the sanitizers run: the test programs marked SANITIZED, which get the label host. They are
+# those of the code that reads foreign input on the host and drives no device.
 add_custom_target(host_tests)
 
-# preflight_test(NAME SOURCES a.cpp ... LINK target ... [LABELS ...] [NEEDS program ...])
+# preflight_test(NAME [SANITIZED] SOURCES a.cpp ... LINK target ... [LABELS ...] [NEEDS program ...])
 # One GoogleTest program, one ctest entry. PREFLIGHT_BIN is the folder of the built programs; NEEDS
 # names those that the test starts.
 function(preflight_test name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK;LABELS;NEEDS" ${ARGN})
+  cmake_parse_arguments(arg "SANITIZED" "TIMEOUT" "SOURCES;LINK;LABELS;NEEDS" ${ARGN})
   find_package(GTest REQUIRED)
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
@@ -54,7 +55,7 @@ function(preflight_test name)
   if(arg_NEEDS)
     add_dependencies(${name} ${arg_NEEDS})
   endif()
-  if(NOT "gpu" IN_LIST arg_LABELS)
+  if(arg_SANITIZED)
     list(APPEND arg_LABELS host)
     add_dependencies(host_tests ${name})
   endif()
