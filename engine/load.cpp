@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -126,7 +127,10 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   PREFLIGHT_TRY(auto vocabulary, generate::Vocabulary::build(tokenizer, never));
 
   PREFLIGHT_TRY(vk::Device device, vk::Device::create(options.device));
-  PREFLIGHT_TRY(vk::Submitter submitter, vk::Submitter::create(device));
+  // A CPU device shares its processors with everything else: slow is not lost there.
+  const auto timeout =
+      device.description().software ? std::chrono::seconds(600) : std::chrono::seconds(60);
+  PREFLIGHT_TRY(vk::Submitter submitter, vk::Submitter::create(device, timeout));
   PREFLIGHT_TRY(vk::Uploader uploader, vk::Uploader::create(device, kStagingBytes));
   auto impl = std::make_unique<Impl>(std::move(file), std::move(tokenizer), std::move(vocabulary),
                                      std::move(device), std::move(submitter), std::move(uploader));
