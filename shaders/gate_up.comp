@@ -100,7 +100,7 @@ void main() {
       pair_value[lane] = row < p.n_rows ? value : 0.0;
       barrier();
       if ((lane & 1) == 0 && row < p.n_rows && column < p.n_columns)
-        y[(column * p.y_stride + p.y_offset + row) / 2] = packHalf2x16(vec2(pair_value[lane], pair_value[lane + 1]));
+        y[(column * p.y_stride + p.y_offset + row) / 2] = half_pair(vec2(pair_value[lane], pair_value[lane + 1]));
       barrier();
 #else
       if (row < p.n_rows && column < p.n_columns) y[column * p.y_stride + p.y_offset + row] = value;

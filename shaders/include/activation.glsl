@@ -3,7 +3,10 @@
 #ifdef ACT16
 #define ACTIVATION uvec2
 vec4 activation_values(const uvec2 a) { return vec4(unpackHalf2x16(a.x), unpackHalf2x16(a.y)); }
-uvec2 to_activation(const vec4 v) { return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)); }
+// A value past float16's range saturates: the gated product of an outlier channel gets there, and an
+// infinity would spoil its whole row.
+uint half_pair(const vec2 v) { return packHalf2x16(clamp(v, -65504.0, 65504.0)); }
+uvec2 to_activation(const vec4 v) { return uvec2(half_pair(v.xy), half_pair(v.zw)); }
 #else
 #define ACTIVATION vec4
 vec4 activation_values(const vec4 a) { return a; }

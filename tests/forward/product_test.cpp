@@ -282,6 +282,39 @@ TEST_F(ProductTest, TypesThatHoldAnothersValuesGiveTheSameSums) {
   }
 }
 
+TEST_F(ProductTest, GatedProductsPastFloat16Saturate) {
+  Kernels& k = kernels({.act16 = true});
+  constexpr std::uint32_t kRows = 20, kCols = 32;
+  const RandomMatrix gate(TensorType::kF32, kRows, kCols, 12);
+  const RandomMatrix up(TensorType::kF32, kRows, kCols, 13);
+  const WeightMatrix gate_matrix = load(gate.tensor, k, KernelType::kF32);
+  const WeightMatrix up_matrix = load(up.tensor, k, KernelType::kF32);
+  const std::vector<float> x(kCols, 4096.0f);
+  const vk::Buffer in = upload_values(x, true);
+  const vk::Buffer y = untouched(padded(kRows), true);
+  const ProductOp op = must(
+      make_gate_up(k, gate_matrix, up_matrix, vk::whole(in), kCols, vk::whole(y), padded(kRows)));
+  run([&](vk::CommandList& list) { op.record(list, 1); });
+  std::vector<float> want(kRows);
+  reference::gate_up(gate.values, up.values, x, want,
+                     {.n_columns = 1,
+                      .n_blocks = 1,
+                      .n_rows = kRows,
+                      .x_stride_vec4 = kCols / 4,
+                      .y_stride = kRows,
+                      .y_offset = 0,
+                      .gather = 0,
+                      .soft_cap = 0});
+  std::size_t n_past = 0;
+  const auto values = read_values(y, padded(kRows), true);
+  for (std::uint32_t r = 0; r < kRows; r++) {
+    if (std::abs(want[r]) < 65504.0f) continue;
+    ++n_past;
+    EXPECT_EQ(values[r], std::copysign(65504.0f, want[r])) << "row " << r;
+  }
+  EXPECT_GT(n_past, 0u);
+}
+
 // A row's result does not depend on its company: whatever the number of activation rows, and
 // wherever the row stands among them, every output has the same bits.
 class Company : public ProductTest,
