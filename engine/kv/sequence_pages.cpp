@@ -11,6 +11,11 @@ bool must_copy_last(const std::vector<PageId>& table, const PagePool& pool, std:
   return length % page_tokens != 0 && pool.shared(table.back());
 }
 
+/// The oldest position that a row at `length` sees on a sliding layer: keys j > length - window.
+std::uint32_t first_visible(const Pools& pools, std::uint32_t length) {
+  return length < pools.sliding_window ? 0 : length + 1 - pools.sliding_window;
+}
+
 /// Extends one table by the pages that extend() has counted and knows to be free.
 void extend_table(std::vector<PageId>& table, PagePool& pool, bool full, bool copy_last,
                   std::uint32_t n_new, std::vector<PageCopy>& copies) {
@@ -60,13 +65,13 @@ void SequencePages::truncate(Pools& pools, std::uint32_t length) {
     sliding_.pop_back();
   }
   length_ = length;
+  // The next row must find its window: pages given back behind it cannot come again.
+  const std::size_t first_page = first_visible(pools, length) / pools.page_tokens;
+  PREFLIGHT_ASSERT(first_page >= sliding_.size() || sliding_[first_page] != kNoPage);
 }
 
 void SequencePages::release_behind_window(Pools& pools) {
-  // A row at position t sees keys j > t - window; the next row stands at length_.
-  if (length_ + 1 <= pools.sliding_window) return;
-  const std::uint32_t first_visible = length_ + 1 - pools.sliding_window;
-  for (std::uint32_t page = first_visible / pools.page_tokens; page > 0; page--) {
+  for (std::uint32_t page = first_visible(pools, length_) / pools.page_tokens; page > 0; page--) {
     PageId& id = sliding_[page - 1];
     if (id == kNoPage) break;  // everything before it went earlier
     pools.sliding.give_back(id);

@@ -40,7 +40,8 @@ class SequencePages {
   /// nothing has changed then.
   [[nodiscard]] Result<std::vector<PageCopy>> extend(Pools& pools, std::uint32_t n);
   /// Takes positions from `length` on back, with their pages: a step that was not run, or drafts
-  /// that were not accepted. `length` <= length().
+  /// that were not accepted. `length` <= length(), and not before the positions that
+  /// release_behind_window() was last told: what those saw is gone.
   void truncate(Pools& pools, std::uint32_t length);
   /// Gives back sliding pages that no row from position length() on can see.
   void release_behind_window(Pools& pools);
