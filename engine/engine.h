@@ -49,8 +49,8 @@ struct MemoryPlan {
   }
 };
 
-/// Rows that enter the first decoder layer in place of token embeddings (docs/model.md, soft
-/// tokens): f32 [n_tokens, model_dim].
+/// Rows that enter the first decoder layer in place of token embeddings (docs/model.md, vision
+/// embedder; audio embedder): f32 [n_tokens, model_dim].
 struct SoftTokens {
   std::uint32_t n_tokens = 0;
   std::vector<float> rows;

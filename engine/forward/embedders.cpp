@@ -114,7 +114,7 @@ Result<void> Embedders::make_vision(Kernels& kernels, const VisionWeights& w) {
                     .table_stride = w.positions_axis_major ? dim : 2 * dim,
                     .table_y_offset = w.positions_axis_major ? config_.vision_positions * dim : dim,
                     .epsilon = kLayerNormEpsilon,
-                    .rms_epsilon = config_.rms_norm_eps,
+                    .rms_epsilon = config_.vision_rms_norm_eps,
                     .first_patch = 0});
   PREFLIGHT_TRY(vision_->projection, make_product(kernels, w.projection,
                                                   {.x = vk::whole(middle_->normed),
@@ -151,7 +151,7 @@ Result<void> Embedders::make_audio(Kernels& kernels, const WeightMatrix& project
                            params::RmsNormParams{.row_size = frame,
                                                  .x_stride = frame,
                                                  .y_stride_vec4 = padded(frame) / 4,
-                                                 .epsilon = config_.rms_norm_eps});
+                                                 .epsilon = config_.audio_rms_norm_eps});
   PREFLIGHT_TRY(audio_->projection, make_product(kernels, projection,
                                                  {.x = vk::whole(audio_->normed),
                                                   .y = vk::whole(audio_->output),
