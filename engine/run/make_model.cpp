@@ -25,12 +25,10 @@ struct Options {
   std::string out;
 };
 
-Result<model::TensorType> parse_type(const std::string& name, const char* option) {
-  if (const auto type = model::type_from_name(name)) return *type;
-  return fail(
-      ErrorCode::kInvalidInput,
-      fmt::format("{}: unknown type \"{}\", expected one like F32, BF16, Q8_0, Q4_0 or Q4_K",
-                  option, name));
+/// For the parser: what is wrong with the name of a type, or nothing.
+std::string check_type(const std::string& name) {
+  if (model::type_from_name(name)) return {};
+  return fmt::format("unknown type \"{}\", expected one like F32, BF16, Q8_0, Q4_0 or Q4_K", name);
 }
 
 Result<void> run_make_model(const Options& options) {
@@ -42,12 +40,8 @@ Result<void> run_make_model(const Options& options) {
   make.vocab_size = options.vocab_size;
   make.seed = options.seed;
   make.mmproj = options.mmproj;
-  if (!options.type.empty()) {
-    PREFLIGHT_TRY(make.type, parse_type(options.type, "--type"));
-  }
-  if (!options.head.empty()) {
-    PREFLIGHT_TRY(make.head, parse_type(options.head, "--head"));
-  }
+  if (!options.type.empty()) make.type = *model::type_from_name(options.type);
+  if (!options.head.empty()) make.head = *model::type_from_name(options.head);
   PREFLIGHT_TRY(const std::uint64_t n_bytes, model::make_model(make, options.out));
   return write_stdout(fmt::format("{}: {} bytes of random weights, shape {}\n", options.out,
                                   n_bytes, options.shape));
@@ -61,11 +55,16 @@ void add_make_model(CLI::App& app, Result<void>& outcome) {
   command->add_option("--shape", options->shape, "Sizes of the model")
       ->required()
       ->check(CLI::IsMember({"demo", "12b"}));
-  command->add_option("--layers", options->n_layers, "2 to 48; default: as many as the shape has");
-  command->add_option("--type", options->type, "Type of the matrices; default Q4_0");
-  command->add_option("--head", options->head,
-                      "Type of the embedding table; default Q6_K beside packed matrices");
-  command->add_option("--vocab", options->vocab_size, "512 to 262144 tokens");
+  command->add_option("--layers", options->n_layers, "2 to 48; default: as many as the shape has")
+      ->check(CLI::Range(2, 48));
+  command->add_option("--type", options->type, "Type of the matrices; default Q4_0")
+      ->check(check_type);
+  command
+      ->add_option("--head", options->head,
+                   "Type of the embedding table; default Q6_K beside packed matrices")
+      ->check(check_type);
+  command->add_option("--vocab", options->vocab_size, "512 to 262144 tokens")
+      ->check(CLI::Range(512, 262144));
   command->add_option("--seed", options->seed, "The same seed gives the same file; default 1");
   command->add_flag("--mmproj", options->mmproj, "Write the image and sound part instead");
   command->add_option("OUT", options->out, "The file to write")->required();
