@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/protocol/bundle.h"
+#include "daemon/protocol/pattern.h"
 #include "daemon/protocol/problem.h"
 #include "daemon/protocol/sha256.h"
 
@@ -156,28 +157,41 @@ class Loader {
     return limits;
   }
 
+  /// Null where absent; else a list of objects.
+  Result<const Json*> objects(const Json& json, const std::string& pointer,
+                              std::string_view name) const {
+    const auto found = json.find(name);
+    if (found == json.end()) return nullptr;
+    const bool good = found->is_array() && std::all_of(found->begin(), found->end(),
+                                                       [](const Json& v) { return v.is_object(); });
+    if (!good) return wrong(join_pointer(pointer, name), shown(*found), "a list of objects");
+    return &*found;
+  }
+
+  Result<Verdict> verdict(const Json& json, const std::string& pointer) const {
+    PREFLIGHT_TRY(const std::string word, string(json, pointer, "verdict"));
+    for (const Verdict known :
+         {Verdict::kPass, Verdict::kFail, Verdict::kNeedsHuman, Verdict::kNotApplicable})
+      if (to_string(known) == word) return known;
+    return wrong(pointer + "/verdict", fmt::format("\"{}\"", word),
+                 "pass, fail, needs_human or not_applicable");
+  }
+
+  Result<Severity> severity(const Json& json, const std::string& pointer,
+                            std::string_view name) const {
+    PREFLIGHT_TRY(const std::string word, string(json, pointer, name));
+    const auto parsed = parse_severity(word);
+    if (!parsed)
+      return wrong(join_pointer(pointer, name), fmt::format("\"{}\"", word), "a severity");
+    return *parsed;
+  }
+
   Result<Outcome> outcome(const Json& json, const std::string& pointer) const {
     if (!json.is_object()) return wrong(pointer, shown(json), "an object");
     Outcome out;
-    PREFLIGHT_TRY(const std::string verdict, string(json, pointer, "verdict"));
-    if (verdict == "pass") {
-      out.verdict = Verdict::kPass;
-    } else if (verdict == "fail") {
-      out.verdict = Verdict::kFail;
-    } else if (verdict == "needs_human") {
-      out.verdict = Verdict::kNeedsHuman;
-    } else if (verdict == "not_applicable") {
-      out.verdict = Verdict::kNotApplicable;
-    } else {
-      return wrong(pointer + "/verdict", fmt::format("\"{}\"", verdict),
-                   "pass, fail, needs_human or not_applicable");
-    }
+    PREFLIGHT_TRY(out.verdict, verdict(json, pointer));
     if (out.verdict == Verdict::kFail || out.verdict == Verdict::kNeedsHuman) {
-      PREFLIGHT_TRY(const std::string severity, string(json, pointer, "severity"));
-      const auto parsed = parse_severity(severity);
-      if (!parsed)
-        return wrong(pointer + "/severity", fmt::format("\"{}\"", severity), "a severity");
-      out.severity = *parsed;
+      PREFLIGHT_TRY(out.severity, severity(json, pointer, "severity"));
     }
     PREFLIGHT_TRY(out.finding, optional_string(json, pointer, "finding"));
     PREFLIGHT_TRY(out.fix, optional_string(json, pointer, "fix"));
@@ -231,6 +245,45 @@ class Loader {
     return out;
   }
 
+  Result<std::vector<FactRule>> fact_rules(const Json& json, const std::string& pointer) const {
+    std::vector<FactRule> out;
+    PREFLIGHT_TRY(const Json* list, objects(json, pointer, "facts"));
+    for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+      const Json& entry = (*list)[i];
+      const std::string at = fmt::format("{}/facts/{}", pointer, i);
+      FactRule rule;
+      PREFLIGHT_TRY(rule.facts, strings(entry, at, "facts"));
+      PREFLIGHT_TRY(rule.roles, strings(entry, at, "roles"));
+      PREFLIGHT_TRY(rule.areas, strings(entry, at, "areas"));
+      PREFLIGHT_TRY(rule.from, severity(entry, at, "from"));
+      if (entry.contains("verdict")) {
+        PREFLIGHT_TRY(rule.verdict, verdict(entry, at));
+      }
+      if (entry.contains("severity")) {
+        PREFLIGHT_TRY(rule.severity, severity(entry, at, "severity"));
+      }
+      out.push_back(std::move(rule));
+    }
+    return out;
+  }
+
+  Result<std::vector<WordingRule>> wording_rules(const Json& json,
+                                                 const std::string& pointer) const {
+    std::vector<WordingRule> out;
+    PREFLIGHT_TRY(const Json* list, objects(json, pointer, "wordings"));
+    for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+      const std::string at = fmt::format("{}/wordings/{}", pointer, i);
+      WordingRule rule;
+      PREFLIGHT_TRY(rule.types, strings((*list)[i], at, "types"));
+      PREFLIGHT_TRY(rule.pattern, string((*list)[i], at, "pattern"));
+      if (const auto good = protocol::Pattern::compile(rule.pattern, /*is_regex=*/true); !good)
+        return wrong(at + "/pattern", fmt::format("\"{}\"", rule.pattern), good.error());
+      PREFLIGHT_TRY(rule.outcome, outcome((*list)[i], at));
+      out.push_back(std::move(rule));
+    }
+    return out;
+  }
+
   Result<Check> read_check(const Json& json, const std::string& pointer) const {
     if (!json.is_object()) return wrong(pointer, shown(json), "an object");
     Check out;
@@ -243,15 +296,7 @@ class Loader {
     PREFLIGHT_TRY(out.auto_pass, flag(json, pointer, "auto_pass", true));
     PREFLIGHT_TRY(out.single_bundle, flag(json, pointer, "single_bundle", false));
     PREFLIGHT_TRY(out.needs, strings(json, pointer, "needs"));
-    if (json.find("fails_on_facts") != json.end()) {
-      PREFLIGHT_TRY(const Json* fails, object(json, pointer, "fails_on_facts"));
-      const std::string at = pointer + "/fails_on_facts";
-      PREFLIGHT_TRY(const std::string from, string(*fails, at, "from"));
-      const auto severity = parse_severity(from);
-      if (!severity) return wrong(at + "/from", fmt::format("\"{}\"", from), "a severity");
-      out.fails_from = *severity;
-      PREFLIGHT_TRY(out.fails_on, strings(*fails, at, "facts"));
-    }
+    PREFLIGHT_TRY(out.facts, fact_rules(json, pointer));
     const auto questions = json.find("questions");
     if (questions == json.end() || !questions->is_array() || questions->empty())
       return wrong(pointer + "/questions", "none", "a list of questions");
@@ -278,6 +323,9 @@ class Loader {
       for (const auto& [type, names] : areas->items()) {
         PREFLIGHT_TRY(list.areas[type], strings(*areas, at + "/areas", type));
       }
+      PREFLIGHT_TRY(list.wordings, wording_rules(*claims, at));
+      PREFLIGHT_TRY(const Json* denied, object(*claims, at, "denied_when_heard"));
+      PREFLIGHT_TRY(list.denied_when_heard, outcome(*denied, at + "/denied_when_heard"));
       out.claims = std::move(list);
     }
     if (json.find("ideas") != json.end()) {

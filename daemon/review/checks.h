@@ -48,12 +48,32 @@ struct Question {
   bool asks_model() const { return !answers.empty() || !axis.empty(); }
 };
 
+/// Measured rows that count in a check besides those that decide a question. The first that names a
+/// row counts.
+struct FactRule {
+  std::vector<std::string> facts;  ///< by name, "video.*" for all of a kind
+  std::vector<std::string> roles;  ///< of the asset, or "copy"; empty: all
+  Severity from = Severity::kBlocker;
+  std::optional<Verdict> verdict;  ///< empty: the row's own
+  std::optional<Severity> severity;
+  std::vector<std::string> areas;  ///< policy areas that a finding names
+};
+
+/// Wording that fails a claim of certain types, where its quote stands in a text.
+struct WordingRule {
+  std::vector<std::string> types;
+  std::string pattern;  ///< as in a bundle's claims.deny
+  Outcome outcome;
+};
+
 /// The policy check's list of claims.
 struct ClaimList {
   std::string question, text;
   std::size_t max_items = 0;
   std::map<std::string, Outcome> types;
   std::map<std::string, std::vector<std::string>> areas;
+  std::vector<WordingRule> wordings;
+  Outcome denied_when_heard;  ///< of a spoken claim that the bundle forbids
 };
 
 /// The variants check's list of unused angles.
@@ -69,8 +89,7 @@ struct Check {
   bool auto_pass = true;       ///< false: a clean row is still needs_human
   bool single_bundle = false;  ///< the whole answer needs a set; the row says so
   std::vector<std::string> needs;
-  Severity fails_from = Severity::kBlocker;
-  std::vector<std::string> fails_on;  ///< facts by name, "video.*" for all of a kind
+  std::vector<FactRule> facts;
   std::vector<Question> questions;
   std::optional<ClaimList> claims;
   std::optional<IdeaList> ideas;

@@ -110,7 +110,7 @@ bool concerns_class(const PolicyArea& area, const std::string& product_class) {
 
 }  // namespace
 
-std::vector<const PolicyArea*> policies_for(const PromptContext& context) {
+std::vector<const PolicyArea*> placed_policies(const PromptContext& context) {
   std::vector<const PolicyArea*> out;
   for (const PolicyArea& area : context.rules->policies) {
     const bool placed =
@@ -121,8 +121,16 @@ std::vector<const PolicyArea*> policies_for(const PromptContext& context) {
                       return found != context.rules->placements.end() &&
                              found->second.platform == area.platform;
                     });
-    if (placed && concerns_class(area, context.bundle->product_class)) out.push_back(&area);
+    if (placed) out.push_back(&area);
   }
+  return out;
+}
+
+std::vector<const PolicyArea*> policies_for(const PromptContext& context) {
+  std::vector<const PolicyArea*> out = placed_policies(context);
+  std::erase_if(out, [&](const PolicyArea* area) {
+    return !concerns_class(*area, context.bundle->product_class);
+  });
   return out;
 }
 

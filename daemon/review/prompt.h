@@ -87,7 +87,9 @@ std::vector<std::string> answer_words(const AskedCheck& asked, const Question& q
 /// The ids that evidence of these kinds may name.
 std::vector<std::string> evidence_ids(const PromptContext& context,
                                       const std::vector<std::string>& kinds);
-/// Policy areas of the placements and the product class; what a finding cites.
+/// Policy areas of the placements; what a finding cites.
+std::vector<const PolicyArea*> placed_policies(const PromptContext& context);
+/// Those that concern the product class as well; what the prompt names.
 std::vector<const PolicyArea*> policies_for(const PromptContext& context);
 
 }  // namespace preflight::review

@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "daemon/protocol/pattern.h"
 #include "daemon/review/text_match.h"
+#include "daemon/review/text_rows.h"
 
 namespace preflight::review {
 namespace {
@@ -58,7 +60,8 @@ class RowBuilder {
     if (check_.single_bundle) close_variants();
     if (!check_.auto_pass && worst_ == Verdict::kPass) {
       worst_ = Verdict::kNeedsHuman;
-      reason_ = fmt::format("{}; a person clears this row", check_.clear_wording);
+      reason_ = fmt::format("{} ({} claims); a person clears this row", check_.clear_wording,
+                            claims_.size());
     }
     return finish();
   }
@@ -91,7 +94,7 @@ class RowBuilder {
     if (!finding.answer.empty()) out["answer"] = finding.answer;
     if (!finding.fix.empty()) out["fix"] = finding.fix;
     Json policies = Json::array();
-    for (const PolicyArea* area : policies_for(context_)) {
+    for (const PolicyArea* area : placed_policies(context_)) {
       if (std::find(finding.areas.begin(), finding.areas.end(), area->area) == finding.areas.end())
         continue;
       policies.push_back({{"id", area->id}, {"platform", area->platform}, {"as_of", area->as_of}});
@@ -126,19 +129,16 @@ class RowBuilder {
     return out;
   }
 
-  /// A question that measured facts decide. False: none of them was measured.
+  /// A question that measured facts decide. False: none of them was judged.
   bool decide_by_facts(const Question& question, Json& shown) {
-    std::vector<const Json*> rows = measured(question.facts);
-    std::erase_if(rows, [](const Json* row) {
-      return verdict_of(text_of(field(*row, "result"))) == Verdict::kNotApplicable;
-    });
-    if (rows.empty()) return false;
     Json ids = Json::array();
     bool clean = true;
-    for (const Json* row : rows) {
+    for (const Json* row : measured(question.facts)) {
+      if (verdict_of(text_of(field(*row, "result"))) == Verdict::kNotApplicable) continue;
       ids.push_back(field(*row, "id"));
       clean = take_fact(*row, question.areas) && clean;
     }
+    if (ids.empty()) return false;
     shown["answer"] = clean ? "yes" : "no";
     shown["by"] = "facts";
     shown["facts"] = std::move(ids);
@@ -146,8 +146,30 @@ class RowBuilder {
     return true;
   }
 
+  /// A question for measured facts alone that none of them decides: they were measured and have no
+  /// limit, there is nothing to measure, or it could not be done, which leaves the question open.
+  void leave_undecided(const Question& question, Json shown) {
+    Json ids = Json::array();
+    const Json* open = nullptr;
+    for (const Json* row : measured(question.facts)) {
+      ids.push_back(field(*row, "id"));
+      if (text_of(field(*row, "result")) == "not_measured") open = row;
+    }
+    shown["answer"] = open == nullptr ? "not_applicable" : kCannotTell;
+    shown["by"] = "facts";
+    if (!ids.empty()) shown["facts"] = std::move(ids);
+    questions_.push_back(std::move(shown));
+    if (open == nullptr) return;
+    Finding finding;
+    finding.code = question.id;
+    finding.answer = kCannotTell;
+    finding.text = fmt::format("{}: {}", question.text, text_of(field(*open, "text")));
+    add(std::move(finding));
+  }
+
   /// Makes a finding of a measured row that does not pass. True: it passes.
-  bool take_fact(const Json& row, const std::vector<std::string>& areas) {
+  bool take_fact(const Json& row, const std::vector<std::string>& areas,
+                 const FactRule* rule = nullptr) {
     const Verdict verdict = verdict_of(text_of(field(row, "result")));
     if (verdict != Verdict::kFail && verdict != Verdict::kNeedsHuman) return true;
     const std::string id = text_of(field(row, "id"));
@@ -157,6 +179,10 @@ class RowBuilder {
     finding.code = id;
     finding.verdict = verdict;
     finding.severity = parse_severity(text_of(field(row, "severity"))).value_or(Severity::kMinor);
+    if (rule != nullptr) {
+      finding.verdict = rule->verdict.value_or(verdict);
+      finding.severity = rule->severity.value_or(finding.severity);
+    }
     finding.text = text_of(field(row, "text"));
     finding.areas = areas;
     finding.evidence.push_back({{"type", "fact"}, {"id", id}, {"asset", field(row, "asset")}});
@@ -165,9 +191,14 @@ class RowBuilder {
   }
 
   void take_failing_facts() {
-    for (const Json* row : measured(check_.fails_on)) {
-      const auto severity = parse_severity(text_of(field(*row, "severity")));
-      if (severity && *severity >= check_.fails_from) take_fact(*row, {});
+    for (const FactRule& rule : check_.facts) {
+      for (const Json* row : measured(rule.facts)) {
+        const std::string role = role_of(context_, text_of(field(*row, "asset")));
+        const bool meant = rule.roles.empty() || std::find(rule.roles.begin(), rule.roles.end(),
+                                                           role) != rule.roles.end();
+        const auto severity = parse_severity(text_of(field(*row, "severity")));
+        if (meant && severity && *severity >= rule.from) take_fact(*row, rule.areas, &rule);
+      }
     }
   }
 
@@ -192,12 +223,7 @@ class RowBuilder {
         questions_.push_back(std::move(shown));
         return;
       }
-      if (!question.asks_model()) {
-        shown["answer"] = "not_applicable";
-        shown["by"] = "facts";
-        questions_.push_back(std::move(shown));
-        return;
-      }
+      if (!question.asks_model()) return leave_undecided(question, std::move(shown));
     }
     if (question.by_listening) return read_unclear(question, std::move(shown));
     if (question.human) return leave_to_human(question, std::move(shown));
@@ -356,9 +382,25 @@ class RowBuilder {
     }
   }
 
+  /// What fails a claim by its words, where the model is certain of its type.
+  const Outcome* worded_outcome(const ClaimList& list, std::size_t index, const std::string& type,
+                                const std::string& quote) const {
+    const auto choice = choices_.find(fmt::format("/claims/{}/type", index));
+    if (choice == choices_.end() || choice->second.p < context_.checks->needs_human_below)
+      return nullptr;
+    for (const WordingRule& rule : list.wordings) {
+      if (std::find(rule.types.begin(), rule.types.end(), type) == rule.types.end()) continue;
+      const auto pattern = protocol::Pattern::compile(rule.pattern, /*is_regex=*/true);
+      if (pattern && pattern->find(quote)) return &rule.outcome;
+    }
+    return nullptr;
+  }
+
   void read_claims() {
     const ClaimList& list = *check_.claims;
+    std::size_t next = 0;
     for (const Json& item : field(answer_, "claims")) {
+      const std::size_t index = next++;
       Json evidence = checked(item, {"text", "speech"});
       const std::string type = text_of(field(item, "type"));
       const auto outcome = list.types.find(type);
@@ -376,15 +418,28 @@ class RowBuilder {
           });
       const bool allowed = cleared != context_.bundle->allow.end();
       if (allowed) claim["allow"] = cleared->id;
+      // Forbidden words in texts are measured rows already.
+      const bool spoken = text_of(field(evidence, "type")) == "speech";
+      const auto denied =
+          spoken ? denied_hits(*context_.bundle, {"", quote, nullptr}) : std::vector<DeniedHit>();
+      if (!denied.empty()) claim["deny"] = denied.front().entry;
       claims_.push_back(std::move(claim));
-      if (allowed || outcome->second.verdict == Verdict::kPass) continue;
+      const Outcome* worded =
+          spoken || allowed ? nullptr : worded_outcome(list, index, type, quote);
+      if (denied.empty() && worded == nullptr &&
+          (allowed || outcome->second.verdict == Verdict::kPass))
+        continue;
+      const Outcome& leads_to = !denied.empty()     ? list.denied_when_heard
+                                : worded != nullptr ? *worded
+                                                    : outcome->second;
       Finding finding;
       finding.code = list.question;
       finding.answer = type;
-      finding.verdict = outcome->second.verdict;
-      finding.severity = outcome->second.severity;
-      finding.text = fmt::format("claim of type {}: \"{}\"", type, quote);
-      finding.fix = "name the proof, or have it cleared";
+      finding.verdict = leads_to.verdict;
+      finding.severity = leads_to.severity;
+      finding.text = leads_to.finding.empty() ? fmt::format("claim of type {}: \"{}\"", type, quote)
+                                              : fmt::format("{}: \"{}\"", leads_to.finding, quote);
+      finding.fix = leads_to.fix.empty() ? "name the proof, or have it cleared" : leads_to.fix;
       finding.evidence.push_back(std::move(evidence));
       if (const auto areas = list.areas.find(type); areas != list.areas.end())
         finding.areas = areas->second;
@@ -441,7 +496,14 @@ class RowBuilder {
                                     facts.asset->id) != material.not_seen.end();
       (unseen ? not_seen : assets).push_back(facts.asset->id);
     }
+    std::size_t words = 0;
+    for (const TextItem& item : material.texts) {
+      const std::string text = normalised(item.text);
+      if (!text.empty())
+        words += 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ' '));
+    }
     return {{"frames", std::move(frames)},
+            {"words", words},
             {"frames_left_out", material.film_frames > material.frames.size()
                                     ? material.film_frames - material.frames.size()
                                     : 0},

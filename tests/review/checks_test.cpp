@@ -52,6 +52,11 @@ TEST(ChecksTest, ABadFileIsRefusedWithAPlace) {
             "/checks/0/questions/0/answers/no/severity: expected a string, found 3");
   EXPECT_EQ(refusal("/checks/1/questions/0/evidence", Json::array({"smell"})),
             "/checks/1/questions/0/evidence: expected kinds of evidence, found \"smell\"");
+  EXPECT_EQ(refusal("/checks/1/facts/0/from", "huge"),
+            "/checks/1/facts/0/from: expected a severity, found \"huge\"");
+  EXPECT_EQ(refusal("/checks/1/facts", 1), "/checks/1/facts: expected a list of objects, found 1");
+  EXPECT_TRUE(std::string(refusal("/checks/2/claims/wordings/0/pattern", "("))
+                  .starts_with("/checks/2/claims/wordings/0/pattern: expected"));
   EXPECT_EQ(refusal("/checks/2/id", "hook"),
             "/checks: expected each of the five once, found 2 named \"hook\"");
   EXPECT_EQ(refusal("/limits/frames", 0),

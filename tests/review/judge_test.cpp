@@ -229,6 +229,104 @@ TEST_F(JudgeTest, DeniedWordingFailsThePolicyRow) {
   EXPECT_NE(finding(row, "C-CLAIM-DENY"), nullptr);
 }
 
+Json fact(std::string_view id, std::string_view name, const char* asset, std::string_view result,
+          std::string_view severity) {
+  return {{"id", id},
+          {"fact", name},
+          {"asset", asset == nullptr ? Json() : Json(asset)},
+          {"placement", nullptr},
+          {"result", result},
+          {"severity", severity},
+          {"text", "measured"}};
+}
+
+TEST_F(JudgeTest, AMismatchWithTheLandingPageIsARiskOfPolicyAsWell) {
+  facts_.push_back(fact("C-LP-OFFER", "offer.numbers_match_landing", "page", "fail", "blocker"));
+  const Json row = judged("policy", Json::object()).row;
+  EXPECT_EQ(row["verdict"], "fail");
+  EXPECT_EQ((*finding(row, "C-LP-OFFER"))["policies"][0]["id"], "POL-TT-MISMATCH");
+}
+
+TEST_F(JudgeTest, ABlockerFailsThePlatformAMajorFactAsksAPerson) {
+  facts_.push_back(fact("F1", "video.first_frame_black", "cut", "fail", "major"));
+  Json row = judged("platform", Json::object()).row;
+  EXPECT_EQ(row["verdict"], "needs_human");
+  EXPECT_EQ(row["severity"], "major");
+  facts_.push_back(fact("F2", "video.size", "cut", "fail", "blocker"));
+  row = judged("platform", Json::object()).row;
+  EXPECT_EQ(row["verdict"], "fail");
+  EXPECT_EQ(row["severity"], "blocker");
+}
+
+TEST_F(JudgeTest, AFileOfAnotherRoleDoesNotFailARow) {
+  facts_.push_back(fact("F1", "media.decodes", "pack", "fail", "blocker"));
+  facts_.push_back(fact("F1", "media.decodes", "brief", "fail", "blocker"));
+  EXPECT_NE(judged("platform", Json::object()).row["verdict"], "fail");
+  EXPECT_NE(judged("audio", Json::object()).row["verdict"], "fail");
+  facts_.push_back(fact("F1", "media.decodes", "vo", "fail", "blocker"));
+  EXPECT_NE(judged("platform", Json::object()).row["verdict"], "fail");
+  EXPECT_EQ(judged("audio", Json::object()).row["verdict"], "fail");
+}
+
+TEST_F(JudgeTest, AOneSidedChannelFailsTheSoundThoughTheRuleCallsItMinor) {
+  facts_.push_back(fact("C-AUD-BALANCE", "audio.channel_difference", "vo", "fail", "minor"));
+  const Json row = judged("audio", Json::object()).row;
+  EXPECT_EQ(row["verdict"], "fail");
+  EXPECT_EQ(row["severity"], "major");
+}
+
+TEST_F(JudgeTest, WhatCouldNotBeMeasuredIsNotClear) {
+  facts_.push_back(fact("TT-SAFE", "text.in_safe_area", "cut", "not_measured", "major"));
+  facts_.push_back(fact("C-VID-CUTS3", "video.cuts_first_3s", "cut", "shown", "info"));
+  const Json row = judged("platform", Json::object()).row;
+  ASSERT_NE(finding(row, "P2"), nullptr);
+  EXPECT_EQ((*finding(row, "P2"))["answer"], "cannot_tell");
+  for (const Json& question : row["questions"]) {
+    if (question["q"] != "P5") continue;
+    EXPECT_EQ(question["facts"][0], "C-VID-CUTS3");
+  }
+  EXPECT_EQ(finding(row, "P5"), nullptr);
+}
+
+TEST_F(JudgeTest, AGuaranteedResultInWordsFailsWhereTheTypeIsCertain) {
+  for (protocol::Asset& asset : bundle_.assets)
+    if (asset.id == "script") asset.text = "Guaranteed results in a week, or your money back.";
+  material_.texts = text_items(bundle_);
+  const auto verdict = [&](std::string_view quote, double p) {
+    CheckAnswer given;
+    given.text =
+        Json{{"claims",
+              Json::array({Json{{"at", "script"}, {"quote", quote}, {"type", "guarantee"}}})}}
+            .dump();
+    given.choices["/claims/0/type"] = {p, 3.0, 0.001};
+    const Json row = judge_row(context_, seen_, facts_, asked("policy"), given).row;
+    return finding(row, "C1")->at("verdict").get<std::string>();
+  };
+  EXPECT_EQ(verdict("Guaranteed results in a week", 0.95), "fail");
+  EXPECT_EQ(verdict("Guaranteed results in a week", 0.6), "needs_human");
+  EXPECT_EQ(verdict("or your money back", 0.95), "needs_human");
+}
+
+TEST_F(JudgeTest, ForbiddenWordsThatWereHeardAreALead) {
+  const Json answer = {{"claims", Json::array({Json{{"at", "a02"},
+                                                    {"quote", "the best bottle in the world"},
+                                                    {"type", "puffery"}}})}};
+  const JudgedRow judged_row = judged("policy", answer);
+  EXPECT_EQ(judged_row.claims[0]["deny"], "DN1");
+  const Json* claim = finding(judged_row.row, "C1");
+  ASSERT_NE(claim, nullptr);
+  EXPECT_EQ((*claim)["verdict"], "needs_human");
+  EXPECT_EQ((*claim)["severity"], "major");
+}
+
+TEST_F(JudgeTest, AFindingCitesThePolicyWhateverTheProductClass) {
+  const Json answer = {{"claims", Json::array({Json{{"at", "script"},
+                                                    {"quote", "best bottle in the world"},
+                                                    {"type", "health"}}})}};
+  const Json row = judged("policy", answer).row;  // the sample is of the class "general"
+  EXPECT_EQ((*finding(row, "C1"))["policies"][0]["id"], "POL-TT-CURE");
+}
+
 TEST_F(JudgeTest, OneVariantNamesItsCellsAndAsksForTheSet) {
   const Json answer = {{"angle", one("outcome", "hook", "Still hot at noon?")},
                        {"persona", one("commuter", "brief", "people who take the train")}};
