@@ -105,6 +105,14 @@ void measure_video(const media::MediaFacts& media, const RuleSet& rules, Measure
                                   : fmt::format("rotated by {} degrees", video.rotation_degrees));
   put_longest(map, "video.black_longest", video.black, 0);
   put_longest(map, "video.freeze_longest", video.frozen, 0);
+  constexpr double kOpening_s = 3;
+  put(map, "video.cuts_first_3s",
+      std::count_if(video.cuts.begin(), video.cuts.end(),
+                    [](const media::SceneCut& cut) { return cut.time_s < kOpening_s; }));
+  if (!video.cuts.empty()) {
+    const double first_s = video.cuts.front().time_s;
+    put(map, "video.first_cut", first_s, span_evidence({first_s, first_s}));
+  }
   put_optional(map, "video.first_frame_black", video.first_frame_black, "no frame was decoded");
   if (video.letterbox) {
     const media::Letterbox& bars = *video.letterbox;
@@ -182,8 +190,13 @@ std::string shown(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+/// " px"; nothing where the number counts things.
+std::string unit_after(const Rule& rule) {
+  return rule.unit.empty() || rule.unit == "count" ? std::string() : fmt::format(" {}", rule.unit);
+}
+
 std::string expectation(const Rule& rule) {
-  const std::string unit = rule.unit.empty() ? std::string() : fmt::format(" {}", rule.unit);
+  const std::string unit = unit_after(rule);
   const Json& value = rule.value;
   if (rule.op == "le") return fmt::format("at most {}{}", shown(value), unit);
   if (rule.op == "ge") return fmt::format("at least {}{}", shown(value), unit);
@@ -200,9 +213,7 @@ std::string expectation(const Rule& rule) {
 }
 
 std::string sentence(const Rule& rule, const Measured& measured, std::string_view result) {
-  const std::string unit = rule.unit.empty() || !measured.value.is_number()
-                               ? std::string()
-                               : fmt::format(" {}", rule.unit);
+  const std::string unit = measured.value.is_number() ? unit_after(rule) : std::string();
   if (result == "not_measured") return fmt::format("{}: {}", rule.fact, measured.why_not);
   if (rule.op == "not_contains" && measured.value.is_string()) {
     std::vector<std::string> hits;

@@ -72,6 +72,21 @@ TEST_F(FactRowsTest, AGoodVideoPasses) {
   EXPECT_EQ(result("C-FLASH-RATE"), "not_measured");
 }
 
+TEST_F(FactRowsTest, PaceIsShownAndNeverJudged) {
+  EXPECT_EQ(result("C-VID-CUTS3"), "shown");
+  EXPECT_EQ(result("C-VID-FIRSTCUT"), "no row");  // nothing was cut
+  media_.video->cuts = {{1.2, 40}, {2.9, 30}, {7.0, 50}};
+  for (const Json& row : rows()) {
+    if (row["id"] == "C-VID-FIRSTCUT") {
+      EXPECT_EQ(row["measured"], 1.2);
+    }
+    if (row["id"] == "C-VID-CUTS3") {
+      EXPECT_EQ(row["measured"], 2);
+      EXPECT_EQ(row["text"], "video.cuts_first_3s is 2; no verified limit is known");
+    }
+  }
+}
+
 TEST_F(FactRowsTest, FaultsAreJudgedByTheRule) {
   media_.video->first_frame_black = true;
   media_.video->black = {{0, 1.5}, {3, 3.2}};
