@@ -256,6 +256,7 @@ class BeastServer final : public HttpServer {
       refusal = error_response(503, "too_many_connections", "too many connections are open");
       refusal->headers.emplace_back("Retry-After", "1");
     }
+    const bool refused = refusal.has_value();
     // No co_await inside a larger expression in this file: GCC 12 ends the expression's temporaries
     // twice then.
     HttpAnswer answer;
@@ -275,12 +276,13 @@ class BeastServer final : public HttpServer {
       co_await drop(*sink);
       answer = std::move(response);
     }
+    // After a refused header it is not known where a body, and the next request, would begin.
     const bool keep_alive =
-        !connection.over_limit && parser.is_done() && parser.keep_alive() && !stopping_;
+        !refused && !connection.over_limit && parser.is_done() && parser.keep_alive() && !stopping_;
     const auto& response = std::get<HttpResponse>(answer);
     const bool written = co_await write_answer(connection, response, keep_alive);
     if (!written) co_return false;
-    if (!keep_alive && !parser.is_done()) co_await drain(connection);
+    if (!keep_alive && (refused || !parser.is_done())) co_await drain(connection);
     co_return keep_alive;
   }
 
