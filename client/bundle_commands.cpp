@@ -72,7 +72,8 @@ Outcome<json> object_in(const fs::path& file) {
   if (!text.has_value()) {
     return stop(Exit::kUsage, fmt::format("{}: {}", file.string(), text.error()));
   }
-  json object = json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  const bool too_deep = protocol::nests_too_deep(*text);
+  json object = too_deep ? json() : json::parse(*text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) {
     return stop(Exit::kUsage, fmt::format("{} is not a JSON object", file.string()));
   }

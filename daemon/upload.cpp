@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "daemon/protocol/bundle.h"
 #include "daemon/protocol/sha256.h"
 
 namespace preflight::daemon {
@@ -140,6 +141,9 @@ Result<void> Upload::end_part() {
 Result<void> Upload::seal() {
   if (!has_json_)
     return refuse(400, "bad_multipart", "there is no part \"bundle\" (bundle.json)", "bundle");
+  if (protocol::nests_too_deep(json_))
+    return refuse(400, "bad_bundle", "bundle.json has too many lists inside of one another",
+                  "bundle");
   const nlohmann::json bundle = nlohmann::json::parse(json_, nullptr, /*allow_exceptions=*/false);
   if (bundle.is_discarded()) return refuse(400, "bad_bundle", "bundle.json is not JSON", "bundle");
   if (!bundle.is_object())

@@ -342,6 +342,25 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+bool nests_too_deep(std::string_view json) {
+  std::size_t level = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++level > kMaxJsonLevels) return true;
+    } else if ((c == ']' || c == '}') && level > 0) {
+      --level;
+    }
+  }
+  return false;
+}
+
 std::size_t code_points(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
@@ -362,6 +381,12 @@ BundleReading read_bundle(const fs::path& directory, const BundleOptions& option
   if (!text) {
     add_error(reading.problems, "B001", "", "bundle.json: " + text.error(),
               "a bundle is a folder with a bundle.json in it");
+    return reading;
+  }
+  if (nests_too_deep(*text)) {
+    add_error(reading.problems, "B002", "",
+              fmt::format("bundle.json has more than {} lists and objects inside of one another",
+                          kMaxJsonLevels));
     return reading;
   }
   const Json json = Json::parse(*text, nullptr, false);

@@ -110,7 +110,7 @@ struct Bundle {
 
 /// Every bound is named in the error that it leads to.
 struct BundleLimits {
-  std::uint64_t json_bytes = 256 << 10;
+  std::uint64_t json_bytes = 1 << 20;
   std::uint64_t bundle_bytes = std::uint64_t{4} << 30;
   std::size_t files = 256;
   std::size_t assets = 64;
@@ -145,6 +145,11 @@ tl::expected<std::vector<std::string>, std::string> read_placement_names(
 /// A regular file's bytes, at most `max_bytes`. Errors: one clause.
 tl::expected<std::string, std::string> read_small_file(const std::filesystem::path& path,
                                                        std::uint64_t max_bytes);
+
+/// Whether a JSON text has more than `kMaxJsonLevels` lists and objects inside of one another; what
+/// walks such a value would run out of stack.
+bool nests_too_deep(std::string_view json);
+inline constexpr std::size_t kMaxJsonLevels = 64;
 
 /// "2026-12-15" is a day of the calendar.
 bool is_date(std::string_view text);

@@ -192,6 +192,11 @@ TEST_F(BundleTest, WhatIsNoBundle) {
                 .substr(0, 4),
             "B011");
   EXPECT_EQ(code(std::string(100000, '[')).substr(0, 4), "B002");
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_EQ(code("{\"x\":" + deep + "}"),
+            "B002: bundle.json has more than 64 lists and objects inside of one another");
+  EXPECT_TRUE(nests_too_deep(deep));
+  EXPECT_FALSE(nests_too_deep("{\"a\":\"" + deep + "\\\"[\"}"));
   EXPECT_EQ(code("{\"id\":\"\xff\"}").substr(0, 4), "B002");
   fs::remove(directory_ / "bundle.json");
   EXPECT_EQ(read_bundle(directory_, options_).problems.errors.at(0).code, "B001");
