@@ -201,7 +201,9 @@ Outcome<Exit> run_review(const ReviewCommand& command, Api::Options options) {
                 fmt::format("the review was cancelled: {}", one_line(review->reason)));
   }
   if (review->state != protocol::ReviewState::kDone) {
-    return stop(Exit::kInternal, fmt::format("the review failed: {}", one_line(review->reason)));
+    const bool at_fault = review->reason.starts_with(protocol::kBundleRefused);
+    return stop(at_fault ? Exit::kUsage : Exit::kInternal,
+                fmt::format("the review failed: {}", one_line(review->reason)));
   }
   const auto valid = check_report(review->report);
   if (!valid.has_value()) {

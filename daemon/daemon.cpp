@@ -81,6 +81,15 @@ Result<void> recover(Store& store, Spool& spool) {
   return {};
 }
 
+/// A bundle that was taken in must not be too large for its review.
+ReviewerSettings reviewer_settings(const Settings& settings) {
+  ReviewerSettings out = settings.reviewer;
+  out.max_bundle_bytes = settings.bundle.max_bytes;
+  out.max_files = settings.bundle.max_files;
+  out.max_json_bytes = settings.bundle.max_json_bytes;
+  return out;
+}
+
 /// One line for `systemctl status`.
 std::string status_line(const EngineHealth& engine) {
   if (engine.loaded) return fmt::format("ready: {} on {}", engine.model_name, engine.device);
@@ -165,7 +174,8 @@ Result<void> run_daemon(const Settings& settings) {
   PREFLIGHT_TRY(const std::vector<Usage> usage, store->usage());
   Quota quota(settings.quota, usage);
   EventHub hub;
-  PREFLIGHT_TRY(const std::unique_ptr<Reviewer> reviewer, make_reviewer(settings.reviewer));
+  PREFLIGHT_TRY(const std::unique_ptr<Reviewer> reviewer,
+                make_reviewer(reviewer_settings(settings)));
   ReviewWorker worker({*store, spool, quota, hub, *reviewer},
                       std::chrono::days(settings.keep_days));
   Routes routes(Service{*store, spool, quota, hub, *reviewer, worker, settings.bundle,

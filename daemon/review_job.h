@@ -48,6 +48,9 @@ struct ReviewerSettings {
   std::string kv = "auto";           ///< "auto", "f16", "f32": number format of the KV pages
   std::uint32_t context_tokens = 0;  ///< 0: what a review needs
   // Limits on hostile input (creative-review C.5); a bundle over one of them is refused by name.
+  std::uint64_t max_bundle_bytes = std::uint64_t{4} << 30;
+  std::uint32_t max_files = 256;
+  std::uint64_t max_json_bytes = 1 << 20;
   std::uint64_t max_text_bytes = 256 << 10;
   std::uint64_t max_image_bytes = std::uint64_t{40} << 20;
   std::uint64_t max_image_pixels = 64'000'000;
@@ -63,10 +66,12 @@ struct EngineHealth {
   bool loading = false;  ///< start() is still at it
   std::string reason;    ///< why not loaded, or what is being done; one sentence
   std::string model_name, model_digest;
-  std::string device, driver, tier;
+  std::string weight_types;  ///< of the model's matrices
+  std::string device, driver, vulkan, tier;
   bool software = false;
   std::int64_t last_fault_ms = 0;  ///< wall clock, milliseconds since 1970; 0: none
   std::string last_fault;
+  std::string decoder_fault;  ///< why no media file can be opened; empty: the decoder is there
 };
 
 /// Daemon-wide services of a review: rules folder, settings, engine access.

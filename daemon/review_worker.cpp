@@ -56,7 +56,9 @@ void ReviewWorker::cancel(std::string_view id) {
 
 bool ReviewWorker::alive(milliseconds running_limit, milliseconds loading_limit) const {
   const milliseconds silent{steady_ms() - last_beat_ms_.load()};
-  return silent <= (phase_.load() == Phase::kLoading ? loading_limit : running_limit);
+  // A review builds a lost device again, which is loading as well.
+  const bool loading = phase_.load() == Phase::kLoading || parts_.reviewer.health().loading;
+  return silent <= (loading ? loading_limit : running_limit);
 }
 
 std::chrono::seconds ReviewWorker::usual_duration() const {

@@ -80,6 +80,7 @@ protocol::Health Routes::health() const {
     out.status = "degraded";
     out.reason = std::move(reason);
   };
+  if (!engine.decoder_fault.empty()) degrade(engine.decoder_fault);
   const auto counts = service_.store.counts();
   if (counts)
     out.queue.queued = counts->queued, out.queue.running = counts->running;

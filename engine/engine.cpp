@@ -144,14 +144,14 @@ Result<void> Engine::prefill(SequenceId sequence, std::span<const Input> inputs,
 
 Result<void> Engine::prefill_many(std::span<const SequenceId> sequences,
                                   std::span<const std::vector<Input>> inputs,
-                                  const Cancelled& cancelled) {
+                                  const Progress& progress, const Cancelled& cancelled) {
   PREFLIGHT_ASSERT(sequences.size() == inputs.size());
   std::vector<Work> works;
   for (std::size_t i = 0; i < sequences.size(); i++) {
     PREFLIGHT_TRY_VOID(impl_->check_inputs(inputs[i]));
     works.push_back(impl_->work_of(sequences[i], inputs[i]));
   }
-  return impl_->append(works, {}, cancelled);
+  return impl_->append(works, progress, cancelled);
 }
 
 Result<void> Engine::logits(

@@ -158,6 +158,7 @@ class Engine {
   /// inputs.size().
   [[nodiscard]] Result<void> prefill_many(std::span<const SequenceId> sequences,
                                           std::span<const std::vector<Input>> inputs,
+                                          const Progress& progress = {},
                                           const Cancelled& cancelled = {});
   /// Appends inputs and hands over the capped logits f32 [vocab_size] of the wanted indices into
   /// `inputs` (ascending), before suppression. Nothing stays pending.

@@ -22,6 +22,9 @@ enum class ReviewState {
   kCancelled,  ///< ended because its owner asked for it
 };
 
+/// What the reason of a failed review begins with where the bundle itself is at fault.
+inline constexpr std::string_view kBundleRefused = "the bundle cannot be reviewed: ";
+
 std::string_view to_string(ReviewState state);
 std::optional<ReviewState> parse_review_state(std::string_view text);
 

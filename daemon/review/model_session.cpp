@@ -77,7 +77,11 @@ double ModelSession::characters_per_token(std::string_view words) const {
 
 Result<SequenceId> ModelSession::open() { return engine_->open(); }
 
-Result<SequenceId> ModelSession::fork(SequenceId sequence) { return engine_->fork(sequence); }
+Result<SequenceId> ModelSession::fork(SequenceId sequence) {
+  PREFLIGHT_TRY(const SequenceId fork, engine_->fork(sequence));
+  cached_tokens_ += engine_->length(fork);
+  return fork;
+}
 
 Result<ModelSession::Encoded> ModelSession::encode(const Prompt& prompt, bool first) {
   const model::SpecialTokens& special = engine_->special_tokens();
@@ -120,7 +124,7 @@ Result<void> ModelSession::prefill(SequenceId sequence, const Prompt& prompt, bo
 
 Result<void> ModelSession::prefill_many(std::span<const SequenceId> sequences,
                                         std::span<const Prompt> prompts, bool first,
-                                        const Cancelled& cancelled) {
+                                        const Progress& progress, const Cancelled& cancelled) {
   std::vector<Encoded> encoded;
   std::vector<std::vector<Input>> inputs;
   for (const Prompt& prompt : prompts) {
@@ -128,7 +132,7 @@ Result<void> ModelSession::prefill_many(std::span<const SequenceId> sequences,
     encoded.push_back(std::move(one));
   }
   for (Encoded& one : encoded) inputs.push_back(std::move(one.inputs));
-  return engine_->prefill_many(sequences, inputs, cancelled);
+  return engine_->prefill_many(sequences, inputs, progress, cancelled);
 }
 
 Result<std::vector<CheckAnswer>> ModelSession::answer(
@@ -173,8 +177,13 @@ Result<std::vector<CheckAnswer>> ModelSession::answer(
 
 PassWork ModelSession::work() const {
   const engine::Meter& meter = engine_->meter();
-  return {meter.prefilled_tokens, meter.generated_tokens, meter.forced_tokens,
-          meter.narrow_steps,     meter.wide_steps,       0};
+  return {meter.prefilled_tokens,
+          meter.generated_tokens,
+          meter.forced_tokens,
+          cached_tokens_,
+          meter.narrow_steps,
+          meter.wide_steps,
+          0};
 }
 
 }  // namespace preflight::review

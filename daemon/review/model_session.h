@@ -20,6 +20,7 @@ namespace preflight::review {
 /// Work of one pass. Tokens and steps are the same on every repetition; seconds are not.
 struct PassWork {
   std::uint64_t prefilled_tokens = 0, generated_tokens = 0, forced_tokens = 0;
+  std::uint64_t cached_tokens = 0;  ///< that forks had without prefilling them
   std::uint64_t narrow_steps = 0, wide_steps = 0;
   double seconds = 0;
 };
@@ -49,7 +50,7 @@ class ModelSession {
                        const Progress& progress, const Cancelled& cancelled);
   /// Several sequences in one go.
   Result<void> prefill_many(std::span<const engine::SequenceId> sequences,
-                            std::span<const Prompt> prompts, bool first,
+                            std::span<const Prompt> prompts, bool first, const Progress& progress,
                             const Cancelled& cancelled);
   /// Decodes all rows together, each under its schema.
   /// Errors: kLimit where an answer does not end within the context.
@@ -68,6 +69,7 @@ class ModelSession {
   Result<Encoded> encode(const Prompt& prompt, bool first);
 
   engine::Engine* engine_;
+  std::uint64_t cached_tokens_ = 0;
 };
 
 }  // namespace preflight::review

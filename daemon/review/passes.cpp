@@ -35,6 +35,7 @@ PassWork difference(const PassWork& after, const PassWork& before, double second
   return {after.prefilled_tokens - before.prefilled_tokens,
           after.generated_tokens - before.generated_tokens,
           after.forced_tokens - before.forced_tokens,
+          after.cached_tokens - before.cached_tokens,
           after.narrow_steps - before.narrow_steps,
           after.wide_steps - before.wide_steps,
           seconds};
@@ -70,6 +71,7 @@ Json to_json(const StoredPass& pass, const std::string& key) {
            {{"prefilled_tokens", pass.work.prefilled_tokens},
             {"generated_tokens", pass.work.generated_tokens},
             {"forced_tokens", pass.work.forced_tokens},
+            {"cached_tokens", pass.work.cached_tokens},
             {"narrow_steps", pass.work.narrow_steps},
             {"wide_steps", pass.work.wide_steps},
             {"seconds", pass.work.seconds}}}};
@@ -114,6 +116,7 @@ std::optional<StoredPass> from_json(const Json& json, const std::string& key, st
   if (!count("prefilled_tokens", out.work.prefilled_tokens) ||
       !count("generated_tokens", out.work.generated_tokens) ||
       !count("forced_tokens", out.work.forced_tokens) ||
+      !count("cached_tokens", out.work.cached_tokens) ||
       !count("narrow_steps", out.work.narrow_steps) || !count("wide_steps", out.work.wide_steps))
     return std::nullopt;
   out.work.seconds = number(work, "seconds").value_or(0);
@@ -225,23 +228,30 @@ class Runner {
       stored.emplace();
       const auto begin = std::chrono::steady_clock::now();
       const PassWork before = session_.work();
+      std::uint64_t total = 0;  // bos on top, the last token of each left to the answer
+      for (const Prompt& prompt : prompts) total += session_.count_tokens(prompt);
+      std::uint64_t done = 0;
       for (std::size_t at = 0; at < prompts.size(); at += kClipsAtOnce) {
         const std::size_t n = std::min(kClipsAtOnce, prompts.size() - at);
-        report_progress("listen", at, prompts.size());
+        std::uint64_t done_here = 0;
+        const auto count = [&](std::uint64_t tokens, std::uint64_t) {
+          done_here = tokens;
+          report_progress("listen", done + tokens, total);
+        };
         std::vector<SequenceId> sequences;
         for (std::size_t i = 0; i < n; ++i) {
           PREFLIGHT_TRY(const SequenceId sequence, keep(session_.open()));
           sequences.push_back(sequence);
         }
         PREFLIGHT_TRY_VOID(session_.prefill_many(sequences, std::span(prompts).subspan(at, n), true,
-                                                 events_.cancelled));
+                                                 count, events_.cancelled));
+        done += done_here;
         PREFLIGHT_TRY(
             std::vector<CheckAnswer> answers,
             session_.answer(sequences, std::span(schemas).subspan(at, n), events_.cancelled));
         for (CheckAnswer& answer : answers) stored->answers.push_back(std::move(answer));
         for (const SequenceId sequence : sequences) drop(sequence);
       }
-      report_progress("listen", prompts.size(), prompts.size());
       stored->work = difference(session_.work(), before, seconds_since(begin));
       PREFLIGHT_TRY_VOID(store("listen", key, *stored));
     }
@@ -334,7 +344,7 @@ class Runner {
     if (!forks.empty()) {
       const std::vector<Prompt> prompts = judge_prompts();
       const std::vector<Ordered> schemas = judge_schemas();
-      PREFLIGHT_TRY_VOID(session_.prefill_many(forks, prompts, false, events_.cancelled));
+      PREFLIGHT_TRY_VOID(session_.prefill_many(forks, prompts, false, {}, events_.cancelled));
       PREFLIGHT_TRY(pass.answers, session_.answer(forks, schemas, events_.cancelled));
     }
     for (const SequenceId fork : forks) drop(fork);

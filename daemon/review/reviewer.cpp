@@ -1,13 +1,20 @@
 // The Reviewer of daemon/review_job.h: bundle, measured rows, passes, report.
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <ctime>
+#include <fstream>
 #include <mutex>
 #include <utility>
+
+#include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "daemon/protocol/bundle.h"
+#include "daemon/protocol/review_status.h"
 #include "daemon/protocol/sha256.h"
 #include "daemon/review/checks.h"
 #include "daemon/review/material.h"
@@ -47,6 +54,21 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+/// "1.3.230" of the API's packing.
+std::string vulkan_version(std::uint32_t packed) {
+  return fmt::format("{}.{}.{}", packed >> 22 & 0x7f, packed >> 12 & 0x3ff, packed & 0xfff);
+}
+
+/// The program's own content: what else than its inputs a report depends on.
+std::string build_digest() {
+  std::ifstream program("/proc/self/exe", std::ios::binary);
+  protocol::Sha256 hash;
+  std::array<char, 1 << 16> piece{};
+  while (program.read(piece.data(), piece.size()) || program.gcount() > 0)
+    hash.update({piece.data(), static_cast<std::size_t>(program.gcount())});
+  return "sha256:" + hash.finish();
+}
+
 std::string_view tier_name(vk::Tier tier) {
   switch (tier) {
     case vk::Tier::kBase:
@@ -74,7 +96,7 @@ std::string refusal(const protocol::Problems& problems) {
                         problem.message, problem.code);
   }
   if (n > kShown) text += fmt::format("; and {} more", n - kShown);
-  return fmt::format("the bundle cannot be reviewed: {}", text);
+  return fmt::format("{}{}", protocol::kBundleRefused, text);
 }
 
 class BundleReviewer : public Reviewer {
@@ -88,8 +110,15 @@ class BundleReviewer : public Reviewer {
   void start(const std::function<bool()>& heartbeat) override { load_engine(heartbeat); }
 
   EngineHealth health() const override {
-    const std::lock_guard lock(mutex_);
-    return health_;
+    EngineHealth out;
+    {
+      const std::lock_guard lock(mutex_);
+      out = health_;
+    }
+    if (::access(settings_.decoder.c_str(), X_OK) != 0)
+      out.decoder_fault = fmt::format("the media decoder {} cannot be run: {}",
+                                      settings_.decoder.string(), std::strerror(errno));
+    return out;
   }
 
   Result<Json> run(const ReviewInput& input, const ReviewEvents& events) override {
@@ -129,6 +158,8 @@ class BundleReviewer : public Reviewer {
     health_.model_name = engine_->config().name;
     health_.model_digest = engine_->model_digest();
     health_.device = device.name;
+    health_.weight_types = engine_->config().weight_types;
+    health_.vulkan = vulkan_version(device.api_version);
     health_.driver = fmt::format("{} {}", device.driver_name, device.driver_version);
     health_.tier = std::string(tier_name(engine_->tier()));
     health_.software = device.software;
@@ -171,6 +202,7 @@ class BundleReviewer : public Reviewer {
     parts.checks = &checks_;
     parts.facts = facts;
     parts.run = {{"tool", fmt::format("preflightd {}", kVersion)},
+                 {"build", build_},
                  {"started", started},
                  {"facts_only", input.facts_only},
                  {"decode", "greedy"},
@@ -190,6 +222,9 @@ class BundleReviewer : public Reviewer {
     protocol::BundleOptions options;
     options.known_placements = rules_.placement_names();
     options.today = utc_now("%Y-%m-%d");
+    options.limits.bundle_bytes = settings_.max_bundle_bytes;
+    options.limits.files = settings_.max_files;
+    options.limits.json_bytes = settings_.max_json_bytes;
     options.limits.text_bytes = settings_.max_text_bytes;
     options.limits.image_bytes = settings_.max_image_bytes;
     protocol::BundleReading reading = protocol::read_bundle(input.spool_dir, options);
@@ -275,9 +310,9 @@ class BundleReviewer : public Reviewer {
     inputs.rules = &rules_;
     inputs.fact_rows = &parts.facts;
     inputs.work_dir = input.work_dir;
-    inputs.key = protocol::sha256_hex(
-        fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", bundle.digest, rules_.digest, checks_.digest,
-                    about.model_digest, about.device, about.driver, about.tier, settings_.kv));
+    inputs.key = protocol::sha256_hex(fmt::format(
+        "{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", build_, bundle.digest, rules_.digest, checks_.digest,
+        about.model_digest, about.device, about.driver, about.tier, settings_.kv));
     review::PassEvents pass_events;
     pass_events.cancelled = events.cancelled;
     pass_events.row = [&events](const Json& row) {
@@ -316,29 +351,31 @@ class BundleReviewer : public Reviewer {
                           {"shown", passes->observations.shown}};
     parts.run["model"] = about.model_name;
     parts.run["model_digest"] = about.model_digest;
+    parts.run["quant"] = about.weight_types;
     parts.run["device"] = about.device;
     parts.run["driver"] = about.driver;
+    parts.run["vulkan"] = about.vulkan;
     parts.run["tier"] = about.tier;
     parts.run["frames_dropped"] = passes->frames_dropped;
     review::PassWork total;
     Json by_pass = Json::object();
     for (const auto& [pass, work] : passes->work) {
-      by_pass[pass] = {{"prefill", work.prefilled_tokens},
-                       {"generated", work.generated_tokens},
-                       {"forced", work.forced_tokens},
-                       {"narrow_steps", work.narrow_steps},
-                       {"wide_steps", work.wide_steps}};
+      by_pass[pass] = {{"prefix_cached", work.cached_tokens}, {"prefill", work.prefilled_tokens},
+                       {"generated", work.generated_tokens},  {"forced", work.forced_tokens},
+                       {"narrow_steps", work.narrow_steps},   {"wide_steps", work.wide_steps}};
       seconds[pass] = work.seconds;
       total.prefilled_tokens += work.prefilled_tokens;
       total.generated_tokens += work.generated_tokens;
       total.forced_tokens += work.forced_tokens;
+      total.cached_tokens += work.cached_tokens;
       total.narrow_steps += work.narrow_steps;
       total.wide_steps += work.wide_steps;
     }
     parts.run["tokens"] = {
-        {"prefill", total.prefilled_tokens}, {"generated", total.generated_tokens},
-        {"forced", total.forced_tokens},     {"narrow_steps", total.narrow_steps},
-        {"wide_steps", total.wide_steps},    {"by_pass", std::move(by_pass)}};
+        {"prefix_cached", total.cached_tokens}, {"prefill", total.prefilled_tokens},
+        {"generated", total.generated_tokens},  {"forced", total.forced_tokens},
+        {"narrow_steps", total.narrow_steps},   {"wide_steps", total.wide_steps},
+        {"by_pass", std::move(by_pass)}};
     return {};
   }
 
@@ -347,6 +384,7 @@ class BundleReviewer : public Reviewer {
   review::CheckSet checks_;
   std::unique_ptr<engine::Engine> engine_;
   std::optional<review::ModelSession> session_;
+  const std::string build_ = build_digest();
   mutable std::mutex mutex_;
   EngineHealth health_;
 };

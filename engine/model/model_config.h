@@ -60,6 +60,7 @@ struct ModelConfig {
 
   std::string name;               ///< as the file calls itself; for people only
   std::string architecture_note;  ///< one line for people: layers, sizes, weight types
+  std::string weight_types;       ///< of the matrices: "96 Q4_K, 12 Q6_K"
 
   [[nodiscard]] bool has_vision() const { return vision_embed_dim != 0; }
   [[nodiscard]] bool has_audio() const { return audio_frame != 0; }

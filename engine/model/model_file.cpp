@@ -64,19 +64,23 @@ class Digest {
   std::uint64_t b_ = 0x13198a2e03707344u;
 };
 
-std::string describe(const ModelConfig& config, const TensorTable& tensors) {
+std::string describe_types(const TensorTable& tensors) {
   std::map<TensorType, std::uint64_t> matrices;
   for (const auto& [name, entry] : tensors.entries())
     if (entry.tensor.rows > 1) ++matrices[entry.tensor.type];
   std::vector<std::string> types;
   types.reserve(matrices.size());
   for (const auto& [type, n] : matrices) types.push_back(fmt::format("{} {}", n, type_name(type)));
+  return fmt::format("{}", fmt::join(types, ", "));
+}
+
+std::string describe(const ModelConfig& config) {
   const auto n_full =
       std::count(config.layer_kinds.begin(), config.layer_kinds.end(), LayerKind::kFull);
   return fmt::format(
       "{} layers ({} full), {} wide, {} heads, window {}, vocabulary {}, matrices {}{}{}",
       config.n_layers, n_full, config.model_dim, config.n_heads, config.sliding_window,
-      config.vocab_size, fmt::join(types, ", "), config.has_vision() ? ", images" : "",
+      config.vocab_size, config.weight_types, config.has_vision() ? ", images" : "",
       config.has_audio() ? ", sound" : "");
 }
 
@@ -183,7 +187,8 @@ Result<ModelFile> ModelFile::open(const std::filesystem::path& model,
   if (state->mmproj) PREFLIGHT_TRY_VOID(add_mmproj(*state->mmproj, where, tensors, config));
   PREFLIGHT_TRY_VOID(check_tensors(config, tensors, where));
   PREFLIGHT_TRY(state->special, find_special_tokens(config, vocabulary, stated, where));
-  config.architecture_note = describe(config, tensors);
+  config.weight_types = describe_types(tensors);
+  config.architecture_note = describe(config);
   add_identity(*state, tensors, state->digest, state->file_bytes);
   for (const auto& [name, entry] : tensors.entries()) state->tensors.emplace(name, entry.tensor);
   return ModelFile(std::move(state));

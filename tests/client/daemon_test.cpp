@@ -87,6 +87,16 @@ TEST_F(DaemonTest, GivesTheMeasuredRowsOfTheSample) {
   EXPECT_EQ(qa_client({"show", id}).first, 2);
 }
 
+TEST_F(DaemonTest, ABundleThatOnlyTheDaemonCanRefuseIsStatusTwo) {
+  std::ofstream(folder_ / "rules.json") << R"({"placements": {"nowhere.feed": {}}})";
+  Program review(folder_.path(), "review",
+                 command({"review", "--hook", "x", "--id", "a", "--placement", "nowhere.feed",
+                          "--rules", (folder_ / "rules.json").string()}));
+  EXPECT_EQ(review.wait(), 2) << review.err();
+  EXPECT_NE(review.err().find("unknown placement \"nowhere.feed\""), std::string::npos)
+      << review.err();
+}
+
 TEST_F(DaemonTest, PrintsTheTableThoughTheDaemonIsKilledMeanwhile) {
   // At three moments: while it is queued or opened, and later in the decoding.
   for (const int wait_ms : {0, 200, 600}) {

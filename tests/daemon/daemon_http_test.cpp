@@ -36,6 +36,15 @@ TEST(DaemonHttp, SaysHowItIs) {
   EXPECT_EQ(daemon.request("GET", "/v1/reviews").body, R"({"reviews":[]})");
 }
 
+TEST(DaemonHttp, IsNotGreenWithoutTheDecoder) {
+  DaemonProcess daemon("[decoder]\nprogram = \"/nonexistent/decode\"\n");
+  daemon.start();
+  const auto health = protocol::parse_health(daemon.request("GET", "/v1/health").body);
+  ASSERT_TRUE(health) << health.error().message;
+  EXPECT_EQ(health->status, "degraded");
+  EXPECT_NE(health->reason.find("/nonexistent/decode"), std::string::npos) << health->reason;
+}
+
 TEST(DaemonHttp, KnowsItsPathsAndMethods) {
   DaemonProcess daemon;
   daemon.start();
@@ -80,6 +89,10 @@ TEST(DaemonHttp, RefusesWhatNoClientOfOursSends) {
       400);
   EXPECT_EQ(raw(daemon, post + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n").status, 501);
   EXPECT_EQ(raw(daemon, post + "Content-Length: -5\r\n\r\n").status, 400);
+  // What stands behind a refused header is no request.
+  const Reply one = raw(daemon, post + "Transfer-Encoding: gzip\r\n\r\nGET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(one.status, 501);
+  EXPECT_TRUE(one.json().is_object()) << one.body;
   EXPECT_EQ(raw(daemon, post + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef").status, 400);
   EXPECT_EQ(daemon.request("GET", "/v1/health").status, 503);
 }

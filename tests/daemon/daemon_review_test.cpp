@@ -46,6 +46,15 @@ TEST(DaemonReview, GivesTheMeasuredRowsWithoutAModel) {
   EXPECT_FALSE(list.json()["reviews"][0].contains("report"));
 }
 
+TEST(DaemonReview, WhatIsTakenInIsNotTooLargeForItsReview) {
+  DaemonProcess daemon("[bundle]\nmax_json_kib = 2048\n");
+  daemon.start();
+  const std::string id =
+      daemon.review(text_bundle("large") + std::string(std::size_t{1500} << 10, ' '));
+  daemon.follow(id, "done");
+  EXPECT_EQ(daemon.status(id).state, protocol::ReviewState::kDone) << daemon.status(id).reason;
+}
+
 TEST(DaemonReview, TellsLateListenersEverythingAndOthersTheRest) {
   DaemonProcess daemon;
   daemon.start();
