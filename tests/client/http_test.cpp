@@ -4,12 +4,15 @@
 #include <fstream>
 #include <thread>
 
+#include <grp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include "client/api.h"
 #include "client/http_parser.h"
 
 namespace preflight::client {
@@ -87,6 +90,59 @@ TEST(AnswerParser, RefusesWhatIsNotHttp) {
     EXPECT_FALSE(parsed.done) << answer;
     EXPECT_FALSE(parsed.error.empty()) << answer;
   }
+}
+
+// What the client says, as a user who may not use the socket: the exit status of the failure, and
+// its sentence in `said`.
+int exit_without_permission(const fs::path& socket, std::string& said) {
+  int ends[2];
+  EXPECT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t kNobody = 65534;
+    if (::geteuid() == 0 &&
+        (::setgroups(0, nullptr) != 0 || ::setgid(kNobody) != 0 || ::setuid(kNobody) != 0))
+      ::_exit(99);
+    Api api({.socket = socket,
+             .interrupted = [] { return false; },
+             .deadline = Api::Clock::time_point::max(),
+             .on_absence = nullptr});
+    const auto health = api.health();
+    if (health.has_value()) ::_exit(0);
+    const std::string& message = health.error().message;
+    if (::write(ends[1], message.data(), message.size()) < 0) ::_exit(98);
+    ::_exit(static_cast<int>(health.error().exit));
+  }
+  ::close(ends[1]);
+  char buffer[1024];
+  for (ssize_t n = 0; (n = ::read(ends[0], buffer, sizeof(buffer))) > 0;)
+    said.append(buffer, static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(HttpClient, ASocketThatMayNotBeUsedIsNamedWithWhatToDo) {
+  std::string name = (fs::temp_directory_path() / "preflight-socket-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(name.data()), nullptr);
+  const fs::path folder = name;
+  fs::permissions(folder, fs::perms(0755));
+  const fs::path socket = folder / "s";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socket.native().copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  // Root's socket of mode 0660 is closed to others; one's own has to be closed to oneself.
+  fs::permissions(socket, fs::perms(::geteuid() == 0 ? 0660 : 0));
+  std::string said;
+  EXPECT_EQ(exit_without_permission(socket, said), static_cast<int>(Exit::kUnavailable));
+  EXPECT_EQ(said,
+            "you may not use " + socket.string() + ": ask to be added to the group that owns it");
+  ::close(listener);
+  fs::remove_all(folder);
 }
 
 // A peer that accepts one connection, reads `read_bytes` at least, sends its text and closes.
