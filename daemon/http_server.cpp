@@ -309,6 +309,8 @@ class BeastServer final : public HttpServer {
       auto [error, n] = co_await http::async_write(connection.socket, proceed, kToTuple);
       if (error) co_return error_response(400, "bad_request", "the connection broke off");
     }
+    // A read takes as much as the buffer has room for already: 512 bytes unless told otherwise.
+    connection.buffer.reserve(kPieceBytes);
     std::vector<char> piece(kPieceBytes);
     const auto give_up_at = Clock::now() + limits_.request_deadline;
     // Only the time spent waiting for the client counts against it, not our disk's.
