@@ -66,10 +66,10 @@ void cmyk_row_to_rgb(const std::uint8_t* from, std::size_t n, std::uint8_t* to) 
   }
 }
 
-/// Runs libjpeg; an error of it jumps back here. Nothing with a destructor lives in this frame.
-bool decode(JpegState& state, std::uint64_t max_pixels, Result<void>& size_check) {
+/// What an error of libjpeg leaves by a jump: nothing with a destructor lives across a call of it.
+[[gnu::noinline]] bool decode_rows(JpegState& state, std::uint64_t max_pixels,
+                                   Result<void>& size_check) {
   jpeg_decompress_struct& jpeg = state.jpeg;
-  if (setjmp(state.escape) != 0) return false;
   jpeg_create_decompress(&jpeg);
   jpeg_mem_src(&jpeg, state.file.data(), state.file.size());
   jpeg_save_markers(&jpeg, kMarkerExif, 0xffff);
@@ -99,6 +99,12 @@ bool decode(JpegState& state, std::uint64_t max_pixels, Result<void>& size_check
   }
   (void)jpeg_finish_decompress(&jpeg);
   return true;
+}
+
+/// Where that jump ends. The frame holds the call alone, so that nothing in it can be clobbered.
+bool decode(JpegState& state, std::uint64_t max_pixels, Result<void>& size_check) {
+  if (setjmp(state.escape) != 0) return false;
+  return decode_rows(state, max_pixels, size_check);
 }
 
 }  // namespace

@@ -72,10 +72,10 @@ void on_read(png_structp png, png_bytep to, std::size_t n) {
   state.offset += n;
 }
 
-/// Runs libpng; an error of it jumps back here. Nothing with a destructor lives in this frame.
-bool decode(PngState& state, std::uint64_t max_pixels, Result<void>& size_check) {
+/// What an error of libpng leaves by a jump: nothing with a destructor lives across a call of it.
+[[gnu::noinline]] bool decode_rows(PngState& state, std::uint64_t max_pixels,
+                                   Result<void>& size_check) {
   png_structp png = state.png;
-  if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_read_fn(png, &state, on_read);
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_chunk_malloc_max(png, kMaxChunkBytes);
@@ -109,6 +109,12 @@ bool decode(PngState& state, std::uint64_t max_pixels, Result<void>& size_check)
   png_read_image(png, state.rows.data());
   png_read_end(png, nullptr);
   return true;
+}
+
+/// Where that jump ends. The frame holds the call alone, so that nothing in it can be clobbered.
+bool decode(PngState& state, std::uint64_t max_pixels, Result<void>& size_check) {
+  if (setjmp(png_jmpbuf(state.png)) != 0) return false;
+  return decode_rows(state, max_pixels, size_check);
 }
 
 }  // namespace
