@@ -1,5 +1,7 @@
 #include "daemon/quota.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace preflight::daemon {
@@ -80,6 +82,10 @@ std::optional<QuotaRefusal> QuotaShare::take_bytes(std::uint64_t bytes) {
   auto refusal = quota_.take_bytes(uid_, bytes);
   if (!refusal) bytes_ += bytes;
   return refusal;
+}
+
+std::uint64_t QuotaShare::most_bytes() const {
+  return std::min(quota_.limits().max_spool_bytes, quota_.limits().max_spool_bytes_per_user);
 }
 
 void QuotaShare::keep() {

@@ -63,6 +63,8 @@ class QuotaShare {
 
   std::optional<QuotaRefusal> take_review();
   std::optional<QuotaRefusal> take_bytes(std::uint64_t bytes);
+  /// What an upload can have at the very most, with nothing else on the spool.
+  [[nodiscard]] std::uint64_t most_bytes() const;
   /// The review owns it from now on, its place in the queue included.
   void keep();
 

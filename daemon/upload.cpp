@@ -121,6 +121,12 @@ Result<void> Upload::part_data(std::string_view bytes) {
   if (bytes.size() > limits_.max_bytes - bytes_)
     return refuse(413, "too_large", fmt::format("the bundle passes {} bytes", limits_.max_bytes),
                   "bundle.max_mib");
+  // Nothing that ends will make room for it: to come again is no use.
+  if (bytes_ + bytes.size() > share_.most_bytes())
+    return refuse(413, "too_large",
+                  fmt::format("the bundle passes the {} bytes of spool that it may take",
+                              share_.most_bytes()),
+                  "spool.max_mib_per_user");
   if (const auto full = share_.take_bytes(bytes.size()))
     return refuse(429, "spool_full", full->message, full->setting);
   bytes_ += bytes.size();

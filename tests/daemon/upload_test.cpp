@@ -115,7 +115,10 @@ TEST_F(UploadTest, RefusesWithStatusAndField) {
             return send(u, "file", "b", "");
           },
           {.max_files = 1});
-  refused(429, "spool_full", [](Upload& u) { return send(u, "file", "a", std::string(501, ' ')); });
+  refused(413, "too_large", [](Upload& u) { return send(u, "file", "a", std::string(501, ' ')); });
+  const Sent other = begin();
+  ASSERT_TRUE(send(*other.upload, "file", "a", std::string(300, ' ')));
+  refused(429, "spool_full", [](Upload& u) { return send(u, "file", "a", std::string(300, ' ')); });
 }
 
 }  // namespace
