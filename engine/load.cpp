@@ -124,7 +124,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   std::vector<std::int32_t> never = tokens.suppressed;
   for (const std::int32_t id : {tokens.image, tokens.audio, tokens.video})
     if (id >= 0) never.push_back(id);
-  PREFLIGHT_TRY(auto vocabulary, generate::Vocabulary::build(tokenizer, never));
+  PREFLIGHT_TRY(auto vocabulary,
+                generate::Vocabulary::build(tokenizer, never, file.config().vocab_size));
 
   PREFLIGHT_TRY(vk::Device device, vk::Device::create(options.device));
   // A CPU device shares its processors with everything else: slow is not lost there.

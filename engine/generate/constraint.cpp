@@ -117,6 +117,12 @@ Result<Schema> Schema::compile_parsed(const Json& json_schema,
                                       std::shared_ptr<const Vocabulary> vocabulary,
                                       const ConstraintLimits& limits) {
   PREFLIGHT_ASSERT(vocabulary != nullptr);
+  if (vocabulary->lacking_byte()) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("schema: the model's vocabulary has no usable token for the single "
+                            "byte 0x{:02X}, which an answer under a schema may need",
+                            *vocabulary->lacking_byte()));
+  }
   PREFLIGHT_TRY(CompiledAutomaton built, compile_automaton(json_schema, limits));
   const AnswerSize& longest = built.longest;
   const auto refuse = [&](std::size_t found, const char* unit, std::size_t limit) {

@@ -75,8 +75,9 @@ class ConstraintState;
 class Schema {
  public:
   /// Errors: kInvalidInput for text that is no JSON or a schema that contradicts itself;
-  /// kUnsupported for what is outside docs/constraint.md; kLimit where the longest answer does not
-  /// fit. Every message begins with the JSON pointer of the place (`schema /properties/a/items:`).
+  /// kUnsupported for what is outside docs/constraint.md and for a vocabulary that lacks a byte;
+  /// kLimit where the longest answer does not fit. Every message begins with the JSON pointer of
+  /// the place (`schema /properties/a/items:`).
   static Result<Schema> compile(std::string_view json_schema,
                                 std::shared_ptr<const Vocabulary> vocabulary,
                                 const ConstraintLimits& limits);

@@ -35,8 +35,8 @@ bool is_answer_byte(unsigned byte) {
 }  // namespace
 
 Result<std::shared_ptr<const Vocabulary>> Vocabulary::build(
-    const text::Tokenizer& tokenizer, std::span<const std::int32_t> suppressed) {
-  const std::size_t n_tokens = tokenizer.vocab_size();
+    const text::Tokenizer& tokenizer, std::span<const std::int32_t> suppressed, std::size_t n_ids) {
+  const std::size_t n_tokens = std::max(n_ids, tokenizer.vocab_size());
   std::vector<bool> usable(n_tokens, true);
   for (const std::int32_t id : suppressed) {
     if (id < 0 || static_cast<std::size_t>(id) >= n_tokens) {
@@ -82,13 +82,9 @@ Result<std::shared_ptr<const Vocabulary>> Vocabulary::build(
   }
   vocabulary->offsets_.push_back(static_cast<std::uint32_t>(vocabulary->bytes_.size()));
 
-  for (unsigned byte = 0; byte < 256; ++byte) {
-    if (is_answer_byte(byte) && !single[byte]) {
-      return fail(ErrorCode::kInvalidInput,
-                  fmt::format("the vocabulary has no usable token for the single byte 0x{:02X}, "
-                              "which an answer under a schema may need",
-                              byte));
-    }
+  for (unsigned byte = 0; byte < 256 && !vocabulary->lacking_byte_; ++byte) {
+    if (is_answer_byte(byte) && !single[byte])
+      vocabulary->lacking_byte_ = static_cast<std::uint8_t>(byte);
   }
 
   std::vector<TokenTrie::Entry> all, not_plain;

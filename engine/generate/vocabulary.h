@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,17 +23,22 @@ namespace preflight::generate {
 class Vocabulary {
  public:
   /// `suppressed`: ids that the model may never produce.
-  /// kInvalidInput: a suppressed id outside the vocabulary; a byte that JSON text may need and that
-  /// no usable token has for itself alone (a constraint could then come to a place with no way
-  /// on); a token longer than TokenTrie::kLongestBytes.
+  /// `n_ids`: length of a row of the model's logits. A model may have ids that its tokenizer has no
+  /// token for; they are not usable. 0: as many as the tokenizer has tokens, never fewer.
+  /// kInvalidInput: a suppressed id outside the vocabulary; a token longer than
+  /// TokenTrie::kLongestBytes.
   static Result<std::shared_ptr<const Vocabulary>> build(const text::Tokenizer& tokenizer,
-                                                         std::span<const std::int32_t> suppressed);
+                                                         std::span<const std::int32_t> suppressed,
+                                                         std::size_t n_ids = 0);
 
   const text::Tokenizer& tokenizer() const { return tokenizer_; }
   /// Number of ids, and so of bits in a mask.
   std::size_t size() const { return offsets_.size() - 1; }
   /// 32-bit words of a mask.
   std::size_t mask_words() const { return (size() + 31) / 32; }
+  /// A byte that JSON text may need and that no usable token has for itself alone: a constraint
+  /// could come to a place with no way on, so no schema compiles. Free text does without.
+  std::optional<std::uint8_t> lacking_byte() const { return lacking_byte_; }
   /// Bytes of the longest token: no token can pass more of an answer at once.
   std::size_t longest_token_bytes() const { return all_.longest_bytes(); }
 
@@ -55,6 +61,7 @@ class Vocabulary {
   text::Tokenizer tokenizer_;
   std::string bytes_;                   // of all usable tokens, one after another
   std::vector<std::uint32_t> offsets_;  // id -> its begin in bytes_; one more at the end
+  std::optional<std::uint8_t> lacking_byte_;
   TokenTrie all_;
   TokenTrie not_plain_;
   std::vector<std::uint32_t> plain_masks_;  // [characters of the longest plain token + 1][words]

@@ -60,12 +60,28 @@ TEST(Mask, RefusesAVocabularyThatLacksAByte) {
   const text::Tokenizer tokenizer = word_tokenizer({});
   const std::vector<std::int32_t> both = {*tokenizer.find("{"), *tokenizer.find("<0x7B>")};
   const auto lacking = Vocabulary::build(tokenizer, both);
-  ASSERT_FALSE(lacking);
-  EXPECT_NE(lacking.error().message.find("0x7B"), std::string::npos) << lacking.error().message;
+  ASSERT_TRUE(lacking) << lacking.error().message;  // free text does without
+  const auto refused = Schema::compile(R"({"type":"boolean"})", *lacking, wide_limits());
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("0x7B"), std::string::npos) << refused.error().message;
   const std::vector<std::int32_t> outside = {99'999};
   const auto wrong = Vocabulary::build(tokenizer, outside);
   ASSERT_FALSE(wrong);
   EXPECT_NE(wrong.error().message.find("99999"), std::string::npos) << wrong.error().message;
+}
+
+TEST(Mask, ReachesOverIdsWithoutAToken) {
+  const text::Tokenizer tokenizer = tiny_tokenizer();
+  const std::size_t n_ids = tokenizer.vocab_size() + 40;
+  const std::vector<std::int32_t> suppressed = {static_cast<std::int32_t>(n_ids) - 1};
+  const auto vocabulary = Vocabulary::build(tokenizer, suppressed, n_ids);
+  ASSERT_TRUE(vocabulary) << vocabulary.error().message;
+  const ConstraintState state =
+      compile_or_die(R"({"type":"string","maxLength":5})", *vocabulary).begin();
+  EXPECT_EQ(state.vocabulary_size(), n_ids);
+  EXPECT_EQ(state.mask()->size(), (n_ids + 31) / 32);
+  for (std::size_t id = tokenizer.vocab_size(); id < n_ids; ++id)
+    EXPECT_FALSE(allows(state, static_cast<std::int32_t>(id))) << id;
 }
 
 TEST(Mask, IsFoundAgainDeepInsideAString) {
