@@ -166,14 +166,13 @@ Result<void> read_audio(const JsonView& audio, TensorTable& tensors, ModelConfig
   config.audio_rms_norm_eps = static_cast<float>(eps);
   PREFLIGHT_TRY(const TensorTable::Entry* projection,
                 tensors.require("mm.a.input_projection.weight", audio.file()));
-  constexpr std::uint64_t kLongestFrame = 1u << 16;
   const std::uint64_t frame = projection->tensor.cols;
-  if (frame > kLongestFrame)
-    return fail(ErrorCode::kInvalidInput, fmt::format("{} takes {} samples, expected at most {}",
-                                                      projection->source, frame, kLongestFrame));
+  if (frame != kAudioFrame)
+    return fail(ErrorCode::kUnsupported, fmt::format("{} takes frames of {} samples, expected {}",
+                                                     projection->source, frame, kAudioFrame));
   PREFLIGHT_TRY_VOID(check_equal(audio, "audio_samples_per_token", frame));
   PREFLIGHT_TRY_VOID(check_equal(audio, "audio_embed_dim", frame));
-  config.audio_frame = static_cast<std::uint32_t>(frame);
+  config.audio_frame = kAudioFrame;
   return {};
 }
 

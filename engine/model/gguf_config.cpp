@@ -313,12 +313,11 @@ Result<void> read_audio(const GgufFile& file, TensorTable& tensors, ModelConfig&
   // clip.audio.num_mel_bins does not describe this model: its frames are raw samples.
   PREFLIGHT_TRY(const TensorTable::Entry* projection,
                 tensors.require("mm.a.input_projection.weight", file.name()));
-  constexpr std::uint64_t kLongestFrame = 1u << 16;
-  if (projection->tensor.cols > kLongestFrame)
-    return fail(ErrorCode::kInvalidInput,
-                fmt::format("{} takes {} samples, expected at most {}", projection->source,
-                            projection->tensor.cols, kLongestFrame));
-  config.audio_frame = static_cast<std::uint32_t>(projection->tensor.cols);
+  if (projection->tensor.cols != kAudioFrame)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} takes frames of {} samples, expected {}", projection->source,
+                            projection->tensor.cols, kAudioFrame));
+  config.audio_frame = kAudioFrame;
   return {};
 }
 

@@ -52,7 +52,7 @@ struct ModelConfig {
 
   std::uint32_t vision_embed_dim = 0;  ///< 0 without an image part; a patch has kPatchValues inputs
   std::uint32_t vision_positions = 0;  ///< rows of each axis of the position table
-  std::uint32_t audio_frame = 0;       ///< samples per soft token; 0 without a sound part
+  std::uint32_t audio_frame = 0;       ///< 0 without a sound part, else kAudioFrame
   /// Of the weightless norms before the two projections; the LayerNorms of the image part use 1e-5
   /// whatever the file says (docs/model.md#vision-embedder).
   float vision_rms_norm_eps = 0.0f;
@@ -72,6 +72,8 @@ struct ModelConfig {
 /// Side of an image patch in pixels, and the values of one: 48 x 48 x 3.
 inline constexpr std::uint32_t kPatchSide = 48;
 inline constexpr std::uint32_t kPatchValues = kPatchSide * kPatchSide * 3;
+/// Samples of a frame of sound: 40 ms.
+inline constexpr std::uint32_t kAudioFrame = 640;
 
 /// Vocabulary ids with a meaning of their own; -1 where the vocabulary has no such token.
 struct SpecialTokens {

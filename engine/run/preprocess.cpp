@@ -59,12 +59,8 @@ Result<void> check_model(const Options& options, bool sound) {
   if (options.model.empty()) return {};
   PREFLIGHT_TRY(const model::ModelFile file, model::ModelFile::open(options.model, options.mmproj));
   const model::ModelConfig& config = file.config();
-  if (sound && config.audio_frame != media::kAudioFrame) {
-    return fail(ErrorCode::kUnsupported,
-                config.audio_frame == 0
-                    ? fmt::format("{} takes no sound", options.model.string())
-                    : fmt::format("{} takes sound in frames of {} samples, not {}",
-                                  options.model.string(), config.audio_frame, media::kAudioFrame));
+  if (sound && !config.has_audio()) {
+    return fail(ErrorCode::kUnsupported, fmt::format("{} takes no sound", options.model.string()));
   }
   if (!sound && config.vision_embed_dim == 0) {
     return fail(ErrorCode::kUnsupported,

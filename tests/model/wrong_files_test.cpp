@@ -252,6 +252,15 @@ TEST(WrongCheckpoint, LeavesOutOrContradicts) {
         c["vision_config"] = {{"rms_norm_eps", 1e-6}};
       },
       {}, {"mm.input_projection.weight", "missing"});
+  expect_checkpoint_refused(
+      [](json& c) {
+        c["audio_config"] = {{"rms_norm_eps", 1e-6}};
+      },
+      [](surgery::Safetensors& t) {
+        t.add("model.embed_audio.embedding_projection.weight", {64, 320});
+      },
+      {"embed_audio.embedding_projection.weight", "frames of 320 samples", "expected 640"},
+      ErrorCode::kUnsupported);
 }
 
 TEST(WrongCheckpoint, HasBadTensors) {
