@@ -56,6 +56,17 @@ Folded fold(std::string_view text) {
   return out;
 }
 
+/// Two ways to write a number are one: "24.00" is 24, "1,299" is 1299.
+std::string plain_number(std::string digits) {
+  if (digits.ends_with(".00") || digits.ends_with(",00")) digits.resize(digits.size() - 3);
+  for (std::size_t i = digits.find_first_of(".,"); i != std::string::npos;
+       i = digits.find_first_of(".,", i + 1)) {
+    const std::size_t end = std::min(digits.find_first_of(".,", i + 1), digits.size());
+    if (end - i == 4) digits.erase(i--, 1);
+  }
+  return digits;
+}
+
 std::vector<std::string> numbers_of(std::string_view folded) {
   std::vector<std::string> out;
   for (std::size_t i = 0; i < folded.size();) {
@@ -66,7 +77,7 @@ std::vector<std::string> numbers_of(std::string_view folded) {
     std::string digits;
     for (; i < folded.size() && (is_digit(folded[i]) || folded[i] == '.' || folded[i] == ','); ++i)
       digits += folded[i];
-    out.push_back(std::move(digits));
+    out.push_back(plain_number(std::move(digits)));
   }
   std::sort(out.begin(), out.end());
   return out;
@@ -114,9 +125,13 @@ QuoteMatch find_quote(std::string_view quote, std::string_view text) {
   // A number that the stretch only touches belongs to it whole.
   std::size_t begin = best.begin;
   std::size_t end = best_end;
-  while (begin > 0 && is_digit(hay.text[begin - 1]) && is_digit(hay.text[begin])) --begin;
-  while (end < hay.text.size() && end > 0 && is_digit(hay.text[end]) && is_digit(hay.text[end - 1]))
-    ++end;
+  // Points and commas stand in folded text inside numbers only.
+  const auto in_number = [&](std::size_t i) {
+    const char c = hay.text[i];
+    return is_digit(c) || c == '.' || c == ',';
+  };
+  while (begin > 0 && in_number(begin - 1) && in_number(begin)) --begin;
+  while (end < hay.text.size() && end > 0 && in_number(end) && in_number(end - 1)) ++end;
   match.numbers_agree =
       numbers_of(needle) == numbers_of(std::string_view(hay.text).substr(begin, end - begin));
   const std::size_t offset = hay.source[std::min(best.begin, hay.source.size() - 1)];

@@ -34,6 +34,17 @@ TEST(TextMatchTest, AnotherNumberIsAnotherStatement) {
   EXPECT_FALSE(find_quote("The price is 1,299.00 now", "The price is 1,299.50 now").numbers_agree);
 }
 
+TEST(TextMatchTest, NumbersAreComparedAsValues) {
+  const auto agree = [](std::string_view quote, std::string_view text) {
+    return find_quote(quote, text).numbers_agree;
+  };
+  EXPECT_TRUE(agree("for only £24", "Yours for only £24.00 now"));
+  EXPECT_TRUE(agree("for only £24.00", "Yours for only £24 now"));
+  EXPECT_TRUE(agree("all for £1299", "all for £1,299"));
+  EXPECT_FALSE(agree("for only £24", "Yours for only £24.50 now"));
+  EXPECT_FALSE(agree("50 now and forever", "Yours for 24.50 now and forever"));
+}
+
 TEST(TextMatchTest, SimilarityIsSymmetricAndBounded) {
   EXPECT_DOUBLE_EQ(similarity("Hot at noon", "hot, at noon!"), 1);
   EXPECT_DOUBLE_EQ(similarity("abc", ""), 0);
