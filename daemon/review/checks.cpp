@@ -233,6 +233,8 @@ class Loader {
       out.by_listening = true;
       PREFLIGHT_TRY(const Json* hit, object(json, pointer, "hit"));
       PREFLIGHT_TRY(out.hit, outcome(*hit, pointer + "/hit"));
+      PREFLIGHT_TRY(const Json* on_offer, object(json, pointer, "hit_on_offer"));
+      PREFLIGHT_TRY(out.hit_on_offer, outcome(*on_offer, pointer + "/hit_on_offer"));
     }
     if (json.find("human") != json.end()) {
       PREFLIGHT_TRY(const Json* human, object(json, pointer, "human"));

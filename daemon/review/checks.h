@@ -41,6 +41,7 @@ struct Question {
   std::vector<std::string> sound;          ///< only at placements that play so; empty: all
   bool by_listening = false;               ///< answered by the listen pass: unclear words
   std::optional<Outcome> hit;              ///< then: what unclear words lead to
+  std::optional<Outcome> hit_on_offer;     ///< and those where offer or a disclosure is said
   std::optional<Outcome> human;            ///< always a person's: what the row says
 
   /// The key in the model's answer.

@@ -262,6 +262,9 @@ class Runner {
       heard.clip = inputs_.material->clips[i].id;
       heard.text = text_of(answer, "heard");
       heard.unclear = text_of(answer, "unclear");
+      const auto& choices = stored->answers[i].choices;
+      if (const auto unclear = choices.find("/unclear"); unclear != choices.end())
+        heard.unclear_p = unclear->second.p;
       for (const Json& tone : list_of(answer, "tone"))
         if (tone.is_string()) heard.tones.push_back(tone.get<std::string>());
       out_.observations.heard.push_back(std::move(heard));

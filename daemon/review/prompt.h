@@ -31,6 +31,7 @@ using Prompt = std::vector<PromptPart>;
 struct Heard {
   std::string clip, text, unclear;
   std::vector<std::string> tones;
+  double unclear_p = 1;  ///< of the word that `unclear` is
 };
 
 /// What the look pass wrote.

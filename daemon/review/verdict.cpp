@@ -296,11 +296,31 @@ class RowBuilder {
     questions_.push_back(std::move(shown));
   }
 
+  /// Is a number of the offer, or a required disclosure, said in these words?
+  bool says_offer(const std::string& heard) const {
+    std::size_t compared = 0;
+    std::vector<SaidValue> offer = offer_values(*context_.bundle);
+    std::erase_if(offer, [](const SaidValue& v) { return !v.source.starts_with("offer."); });
+    const std::vector<SaidValue> said = said_values({"", heard, nullptr}, *context_.bundle);
+    static_cast<void>(find_clashes(said, offer, compared));
+    const auto& disclosures = context_.bundle->guardrails.required_disclosures;
+    return compared > 0 ||
+           std::any_of(disclosures.begin(), disclosures.end(), [&](const auto& disclosure) {
+             return find_quote(disclosure.text, heard).similarity >=
+                    context_.checks->quote_similarity;
+           });
+  }
+
   void read_unclear(const Question& question, Json shown) {
     if (observations_.heard.empty()) return;
     Json evidence = Json::array();
+    bool on_offer = false;
+    double p = 1;
     for (const Heard& heard : observations_.heard) {
+      p = std::min(p, heard.unclear_p);
       if (heard.unclear == "none" || heard.unclear.empty()) continue;
+      on_offer = on_offer ||
+                 (heard.unclear_p >= context_.checks->needs_human_below && says_offer(heard.text));
       for (const Clip& clip : context_.material->clips) {
         if (clip.id != heard.clip) continue;
         evidence.push_back({{"type", "speech"},
@@ -314,15 +334,23 @@ class RowBuilder {
     }
     shown["answer"] = evidence.empty() ? "no" : "yes";
     shown["by"] = "listening";
+    shown["p"] = p;
     questions_.push_back(std::move(shown));
-    if (evidence.empty()) return weigh(Verdict::kPass, Severity::kInfo, {});
+    if (evidence.empty() && p >= context_.checks->needs_human_below)
+      return weigh(Verdict::kPass, Severity::kInfo, {});
     Finding finding;
     finding.code = question.id;
-    finding.answer = "yes";
-    finding.verdict = question.hit->verdict;
-    finding.severity = question.hit->severity;
-    finding.text = question.hit->finding;
-    finding.fix = question.hit->fix;
+    finding.answer = evidence.empty() ? "no" : "yes";
+    if (evidence.empty()) {
+      finding.text = fmt::format("{}: none, but the model is not sure", question.text);
+      return add(std::move(finding));
+    }
+    const Outcome& outcome =
+        on_offer && question.hit_on_offer ? *question.hit_on_offer : *question.hit;
+    finding.verdict = outcome.verdict;
+    finding.severity = outcome.severity;
+    finding.text = outcome.finding;
+    finding.fix = outcome.fix;
     finding.evidence = std::move(evidence);
     add(std::move(finding));
   }

@@ -357,6 +357,21 @@ TEST_F(JudgeTest, UnclearWordsPaceAndNamesAreTheListenPasss) {
   EXPECT_EQ((*pace)["answer"], "yes");  // 25 words in 8.7 s
 }
 
+TEST_F(JudgeTest, UnclearWordsOnTheOfferFailTheSoundWhereThatIsCertain) {
+  seen_.heard[1].unclear = "music";  // "Now only 19 pounds."
+  const auto a2 = [&](double p) {
+    seen_.heard[1].unclear_p = p;
+    const Json row = judged("audio", Json::object()).row;
+    return finding(row, "A2")->at("verdict").get<std::string>();
+  };
+  EXPECT_EQ(a2(0.95), "fail");
+  EXPECT_EQ(a2(0.5), "needs_human");
+  seen_.heard[1].unclear = "none";  // and an unsure "none" is no pass
+  EXPECT_EQ(a2(0.5), "needs_human");
+  seen_.heard[1].unclear_p = 0.95;
+  EXPECT_EQ(finding(judged("audio", Json::object()).row, "A2"), nullptr);
+}
+
 TEST_F(JudgeTest, AnswersThatAreNoAnswersEndWithAPerson) {
   for (const std::string_view id : {"hook", "platform", "policy", "variants", "audio"}) {
     for (const Json& answer :
