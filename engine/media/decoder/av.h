@@ -5,10 +5,10 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
-#include <libavutil/frame.h>
 }
 
 #include "engine/media/decoder.h"
+#include "engine/media/decoder/av_frame.h"
 #include "engine/media/decoder/input.h"
 #include "vk/error.h"
 
@@ -19,14 +19,10 @@ namespace preflight::media {
 struct FreePacket {
   void operator()(AVPacket* packet) const { av_packet_free(&packet); }
 };
-struct FreeFrame {
-  void operator()(AVFrame* frame) const { av_frame_free(&frame); }
-};
 struct FreeCodec {
   void operator()(AVCodecContext* codec) const { avcodec_free_context(&codec); }
 };
 using PacketPtr = std::unique_ptr<AVPacket, FreePacket>;
-using FramePtr = std::unique_ptr<AVFrame, FreeFrame>;
 using CodecPtr = std::unique_ptr<AVCodecContext, FreeCodec>;
 
 /// "Invalid data found when processing input".

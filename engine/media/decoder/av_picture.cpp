@@ -7,6 +7,7 @@
 #include <vector>
 
 extern "C" {
+#include <libavcodec/version.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 }
@@ -149,7 +150,18 @@ Result<void> frame_to_luma(const AVFrame& frame, LumaPlane& out) {
 
 std::uint32_t orientation_of(const AVStream& stream) {
   std::size_t size = 0;
-  const std::uint8_t* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  const std::uint8_t* data = nullptr;
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 30, 100)
+  const AVPacketSideData* side =
+      av_packet_side_data_get(stream.codecpar->coded_side_data, stream.codecpar->nb_coded_side_data,
+                              AV_PKT_DATA_DISPLAYMATRIX);
+  if (side != nullptr) {
+    data = side->data;
+    size = side->size;
+  }
+#else
+  data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+#endif
   if (data == nullptr || size < 9 * sizeof(std::int32_t)) return 1;
   std::int32_t m[9] = {};
   std::memcpy(m, data, sizeof m);

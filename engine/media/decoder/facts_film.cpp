@@ -131,7 +131,7 @@ class PictureTrack {
     const std::int64_t tick = frame.best_effort_timestamp;
     if (tick != AV_NOPTS_VALUE && !first_tick_) first_tick_ = tick;
     ticks_.push_back(tick);
-    last_length_ = frame.pkt_duration;
+    last_length_ = length_of(frame);
     double time_s = last_time_s_;
     if (tick != AV_NOPTS_VALUE) time_s = std::max(seconds_of(tick - *first_tick_, stream_), time_s);
     last_time_s_ = time_s;

@@ -75,7 +75,7 @@ Result<Decoding> decode_picks(Container& container, AVStream& stream, const Deco
   const auto take = [&](const AVFrame& one) -> Result<void> {
     const std::uint64_t index = out.ticks.size();
     out.ticks.push_back(one.best_effort_timestamp);
-    out.last_length = one.pkt_duration;
+    out.last_length = length_of(one);
     const auto wanted = picks.find(index);
     if (wanted == picks.end()) return {};
     PREFLIGHT_TRY(PickedFrame picked, finish_frame(one, orientation, wanted->second));
