@@ -1,7 +1,6 @@
 #include "engine/media/decoder/av.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -12,6 +11,8 @@ extern "C" {
 }
 
 #include <fmt/format.h>
+
+#include "engine/media/decoder/av_message.h"
 
 namespace preflight::media {
 namespace {
@@ -62,12 +63,6 @@ tl::unexpected<Error> not_wanted(const Input& input, std::string_view wanted) {
 }
 
 }  // namespace
-
-std::string av_message(int code) {
-  std::array<char, AV_ERROR_MAX_STRING_SIZE> text = {};
-  if (av_strerror(code, text.data(), text.size()) != 0) return fmt::format("error {}", code);
-  return text.data();
-}
 
 int Container::on_read(void* self, std::uint8_t* to, int n) {
   auto& container = *static_cast<Container*>(self);

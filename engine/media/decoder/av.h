@@ -25,9 +25,6 @@ struct FreeCodec {
 using PacketPtr = std::unique_ptr<AVPacket, FreePacket>;
 using CodecPtr = std::unique_ptr<AVCodecContext, FreeCodec>;
 
-/// "Invalid data found when processing input".
-std::string av_message(int code);
-
 /// An opened MP4, MOV, M4A, WebM or Matroska file. The Input outlives it.
 class Container {
  public:

@@ -39,7 +39,7 @@ Result<DecodedSound> decode_sound_file(const Input& input, const DecodeLimits& l
             return sink->push(values);
           }));
   if (n_samples == 0) return fail(ErrorCode::kInvalidInput, "holds no sound: not a single sample");
-  DecodedSound sound = sink->finish();
+  PREFLIGHT_TRY(DecodedSound sound, sink->finish());
   sound.missing_samples = n_missing_samples(about, n_samples);
   return sound;
 }
@@ -88,7 +88,7 @@ class TrackReader {
     if (!sink_ || sink_->n_in() == 0) {
       return fail(ErrorCode::kInvalidInput, "has a sound track that holds not a single sample");
     }
-    DecodedSound sound = sink_->finish();
+    PREFLIGHT_TRY(DecodedSound sound, sink_->finish());
     sound.cut_samples = n_cut_;
     sound.missing_samples = n_filled_;
     // A shortfall below one packet is how tracks are rounded; above it, something is missing.

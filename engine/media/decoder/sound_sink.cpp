@@ -6,10 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "engine/media/decoder/sound_bounds.h"
+
 namespace preflight::media {
-namespace {
-constexpr std::uint32_t kMaxChannels = 64;
-}  // namespace
 
 float round_to_16_bits(float sample) {
   if (!std::isfinite(sample)) return sample;  // found and named where the mean is taken
@@ -18,16 +17,9 @@ float round_to_16_bits(float sample) {
 }
 
 Result<SoundSink> SoundSink::create(std::uint32_t rate_hz, std::uint32_t n_channels, double max_s) {
-  if (n_channels == 0 || n_channels > kMaxChannels) {
-    return fail(ErrorCode::kUnsupported, fmt::format("has {} channels of sound; 1 to {} are read",
-                                                     n_channels, kMaxChannels));
-  }
-  auto resampler = Resampler::create(rate_hz);
-  if (!resampler.has_value()) {
-    return fail(resampler.error().code,
-                "has sound that cannot be brought to 16 kHz: " + resampler.error().message);
-  }
-  SoundSink sink(std::move(*resampler));
+  PREFLIGHT_TRY_VOID(check_sound(rate_hz, n_channels));
+  PREFLIGHT_TRY(Resampler resampler, Resampler::create(rate_hz));
+  SoundSink sink(std::move(resampler));
   sink.rate_hz_ = rate_hz;
   sink.n_channels_ = n_channels;
   sink.max_s_ = max_s;
@@ -54,12 +46,11 @@ Result<void> SoundSink::push(std::span<const float> interleaved) {
     mono_.push_back(mean);
   }
   n_in_ += n;
-  resampler_.push(mono_, out_);
-  return {};
+  return resampler_.push(mono_, out_);
 }
 
-DecodedSound SoundSink::finish() {
-  resampler_.finish(out_);
+Result<DecodedSound> SoundSink::finish() {
+  PREFLIGHT_TRY_VOID(resampler_.finish(out_));
   DecodedSound sound;
   sound.samples = std::move(out_);
   sound.source_rate_hz = rate_hz_;

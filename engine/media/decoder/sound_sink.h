@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/media/decoder.h"
-#include "engine/media/resample.h"
+#include "engine/media/decoder/resampler.h"
 #include "vk/error.h"
 
 namespace preflight::media {
@@ -17,7 +17,7 @@ float round_to_16_bits(float sample);
 /// Collects decoded sound: takes the mean of the channels, brings it to 16 kHz, watches the limits.
 class SoundSink {
  public:
-  /// Errors: kUnsupported for odd rates, kInvalidInput without channels.
+  /// Errors: kUnsupported naming the rate or the number of channels.
   static Result<SoundSink> create(std::uint32_t rate_hz, std::uint32_t n_channels, double max_s);
 
   /// f32 [n, n_channels]. Errors: kLimit past max_s, kInvalidInput for samples that are not
@@ -27,7 +27,7 @@ class SoundSink {
   std::uint64_t n_in() const { return n_in_; }
   std::uint32_t rate_hz() const { return rate_hz_; }
   /// The result so far; the sink is empty afterwards.
-  DecodedSound finish();
+  Result<DecodedSound> finish();
 
  private:
   explicit SoundSink(Resampler resampler) : resampler_(std::move(resampler)) {}
