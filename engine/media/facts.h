@@ -23,7 +23,8 @@ struct SceneCut {
   double score = 0;   ///< 0..100, how unlike the frame before it is
 };
 
-/// Bars around the picture that stay dark through the film, in pixels of the upright picture.
+/// Bars around the picture that stay dark through the film, in pixels of the upright picture: rows
+/// and columns whose mean is never above 24 of 255 (black is 16).
 struct Letterbox {
   std::uint32_t top = 0, bottom = 0, left = 0, right = 0;
 };
@@ -44,11 +45,13 @@ struct VideoFacts {
   std::optional<bool> constant_rate;
   std::optional<double> duration_s;
   std::optional<std::uint64_t> bits_per_s;
-  std::vector<TimeSpan> black;  ///< 98 % of the pixels below 10 % luma, 0.1 s or more
+  std::vector<TimeSpan> black;  ///< 98 % of the pixels at most 10 % luma, 0.1 s or more
   std::optional<bool> first_frame_black;
-  std::vector<TimeSpan> frozen;  ///< mean change below -60 dB for 1 s or more
+  /// The mean difference to the first frame of the span is at most -60 dB, 1 s or more. Stills that
+  /// follow each other are spans of their own.
+  std::vector<TimeSpan> frozen;
   std::vector<SceneCut> cuts;
-  std::optional<Letterbox> letterbox;  ///< empty when every frame was dark
+  std::optional<Letterbox> letterbox;  ///< empty when every frame was dark; of the first frame size
 };
 
 struct SoundFacts {
@@ -57,19 +60,22 @@ struct SoundFacts {
   std::uint32_t channels = 0;
   std::optional<double> duration_s;
   std::optional<std::uint64_t> bits_per_s;
-  std::optional<double> integrated_lufs;  ///< EBU R128; empty when all of it is below the gate
+  /// EBU R128. Empty when all of it is below the gate or shorter than 0.4 s, and for more than
+  /// eight channels.
+  std::optional<double> integrated_lufs;
   std::optional<double> momentary_max_lufs;
-  std::optional<double> short_term_max_lufs;
-  std::optional<double> loudness_range_lu;
-  std::optional<double> true_peak_dbtp;
+  std::optional<double> short_term_max_lufs;  ///< empty below 3 s
+  std::optional<double> loudness_range_lu;    ///< empty below 3 s
+  std::optional<double> true_peak_dbtp;       ///< of the sound at 192 kHz
   std::optional<double> sample_peak_dbfs;
   std::uint64_t clipped_runs = 0;     ///< runs of 3 or more samples at full scale, any channel
   std::uint64_t clipped_samples = 0;  ///< in those runs
   std::optional<double> dc_offset;    ///< largest mean of a channel, full scale = 1
-  std::optional<double> channel_difference_lu;  ///< stereo: level of left minus level of right
-  std::optional<bool> channels_identical;       ///< stereo: every sample equal
-  std::vector<TimeSpan> silences;  ///< at least 0.25 s with every sample below -50 dBFS
-  double silent_s = 0;             ///< all of them together
+  /// Stereo: RMS level of left minus that of right, neither taken as less than -70 dB.
+  std::optional<double> channel_difference_lu;
+  std::optional<bool> channels_identical;  ///< stereo: every sample equal
+  std::vector<TimeSpan> silences;          ///< at least 0.25 s with every sample below -50 dBFS
+  double silent_s = 0;                     ///< all of them together
 };
 
 struct ImageFacts {

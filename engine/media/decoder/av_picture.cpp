@@ -111,43 +111,6 @@ Result<RgbImage> frame_to_rgb(const AVFrame& frame) {
   return out;
 }
 
-Result<void> frame_to_luma(const AVFrame& frame, LumaPlane& out) {
-  const AVPixFmtDescriptor* d = descriptor_of(frame);
-  if (d == nullptr || frame.width <= 0 || frame.height <= 0) {
-    return fail(ErrorCode::kInvalidInput, "has a frame without pixels");
-  }
-  out.width = static_cast<std::uint32_t>(frame.width);
-  out.height = static_cast<std::uint32_t>(frame.height);
-  out.full_range = is_full_range(frame, *d);
-  const std::size_t width = out.width;
-  out.pixels.resize(width * out.height);
-  const int depth = d->comp[0].depth;
-  if (is_planar_yuv(*d) && (depth == 8 || (depth > 8 && depth <= 16 && d->comp[0].step == 2))) {
-    for (std::size_t y = 0; y < out.height; ++y) {
-      const std::uint8_t* from = frame.data[0] + frame.linesize[0] * static_cast<std::ptrdiff_t>(y);
-      std::uint8_t* to = out.pixels.data() + y * width;
-      if (depth == 8) {
-        std::memcpy(to, from, width);
-        continue;
-      }
-      for (std::size_t x = 0; x < width; ++x) {
-        const unsigned value = from[2 * x] | unsigned{from[2 * x + 1]} << 8;
-        to[x] = static_cast<std::uint8_t>(value >> (depth - 8));
-      }
-    }
-    return {};
-  }
-  // Anything else as full-range grey, by the weights of BT.601.
-  PREFLIGHT_TRY(const RgbImage rgb, frame_to_rgb(frame));
-  for (std::size_t i = 0; i < out.pixels.size(); ++i) {
-    const std::uint8_t* p = rgb.pixels.data() + 3 * i;
-    out.pixels[i] = static_cast<std::uint8_t>(
-        (unsigned{p[0]} * 77 + unsigned{p[1]} * 150 + unsigned{p[2]} * 29) >> 8);
-  }
-  out.full_range = true;
-  return {};
-}
-
 std::uint32_t orientation_of(const AVStream& stream) {
   std::size_t size = 0;
   const std::uint8_t* data = nullptr;

@@ -93,7 +93,7 @@ class PictureTrack {
   }
   double start_s() const { return first_tick_ ? seconds_of(*first_tick_, stream_) : 0.0; }
 
-  VideoFacts finish() {
+  Result<VideoFacts> finish() {
     const FilmTimes times = film_times(ticks_, last_length_, stream_);
     const std::uint32_t orientation = orientation_of(stream_);
     const AVCodecContext& codec = decoder_.codec();
@@ -119,7 +119,7 @@ class PictureTrack {
     facts.constant_rate = times.constant_rate;
     facts.duration_s = times.duration_s;
     facts.bits_per_s = rate_of(n_bytes_, facts.duration_s);
-    meter_.finish(times.duration_s, orientation, facts);
+    PREFLIGHT_TRY_VOID(meter_.finish(times.duration_s, orientation, facts));
     return facts;
   }
 
@@ -135,16 +135,13 @@ class PictureTrack {
     double time_s = last_time_s_;
     if (tick != AV_NOPTS_VALUE) time_s = std::max(seconds_of(tick - *first_tick_, stream_), time_s);
     last_time_s_ = time_s;
-    PREFLIGHT_TRY_VOID(frame_to_luma(frame, luma_));
-    meter_.push(luma_, time_s);
-    return {};
+    return meter_.push(frame, time_s);
   }
 
   Container& container_;
   AVStream& stream_;
   StreamDecoder decoder_;
   PictureMeter meter_;
-  LumaPlane luma_;
   std::vector<std::int64_t> ticks_;
   std::optional<std::int64_t> first_tick_;
   double last_time_s_ = 0;
@@ -168,8 +165,11 @@ class SoundTrack {
 
   std::uint64_t n_broken() const { return decoder_.n_broken(); }
 
-  SoundFacts finish(double film_start_s) {
+  Result<SoundFacts> finish(double film_start_s) {
     SoundFacts facts;
+    if (meter_) {
+      PREFLIGHT_TRY(facts, meter_->finish(start_s_ - film_start_s));
+    }
     facts.codec = avcodec_get_name(decoder_.codec().codec_id);
     facts.rate_hz = rate_hz_;
     facts.channels = n_channels_;
@@ -180,7 +180,6 @@ class SoundTrack {
       facts.duration_s = static_cast<double>(meter_->n_samples()) / rate_hz_;
     }
     facts.bits_per_s = rate_of(n_bytes_, facts.duration_s);
-    meter_->finish(start_s_ - film_start_s, facts);
     return facts;
   }
 
@@ -197,7 +196,7 @@ class SoundTrack {
     if (!meter_) {
       rate_hz_ = rate_hz;
       n_channels_ = n_channels;
-      meter_.emplace(rate_hz, n_channels);
+      PREFLIGHT_TRY(meter_, SoundMeter::create(rate_hz, frame.ch_layout));
       if (frame.best_effort_timestamp != AV_NOPTS_VALUE) {
         start_s_ = seconds_of(frame.best_effort_timestamp, stream_);
       }
@@ -215,7 +214,7 @@ class SoundTrack {
       const std::uint64_t left = stated - std::min(stated, meter_->n_samples());
       kept = static_cast<std::size_t>(std::min<std::uint64_t>(kept, left * n_channels_));
     }
-    meter_->push(std::span(values_).first(kept));
+    PREFLIGHT_TRY_VOID(meter_->push(std::span(values_).first(kept)));
     if (static_cast<double>(meter_->n_samples()) / rate_hz_ > limits_.sound_s) {
       return fail(ErrorCode::kLimit,
                   fmt::format("has more than {:.0f} s of sound, the longest that "
@@ -314,12 +313,12 @@ Result<MediaFacts> measure_film(const Input& input, const DecodeLimits& limits,
     PREFLIGHT_TRY_VOID(picture_track->feed(nullptr, *frame));
     n_broken += picture_track->n_broken();
     n_missing = picture_track->n_missing();
-    facts.video = picture_track->finish();
+    PREFLIGHT_TRY(facts.video, picture_track->finish());
   }
   if (sound_track) {
     PREFLIGHT_TRY_VOID(sound_track->feed(nullptr, *frame));
     n_broken += sound_track->n_broken();
-    facts.sound = sound_track->finish(picture_track ? picture_track->start_s() : 0.0);
+    PREFLIGHT_TRY(facts.sound, sound_track->finish(picture_track ? picture_track->start_s() : 0.0));
   }
   judge(n_broken, n_missing, broke_off, facts);
   return facts;

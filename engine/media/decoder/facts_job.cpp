@@ -48,24 +48,20 @@ Result<MediaFacts> measure_sound_file(const Input& input, const DecodeLimits& li
   MediaFacts facts;
   facts.container = std::move(container);
   facts.size_bytes = input.size_bytes();
-  SoundFacts sound;
   SoundFileInfo about;
   std::optional<SoundMeter> meter;
   const auto n_samples = read_sound_file(
       input,
       [&](const SoundFileInfo& info) -> Result<void> {
         about = info;
-        sound.codec = info.codec;
-        sound.rate_hz = info.rate_hz;
-        sound.channels = info.channels;
         if (info.rate_hz == 0)
           return fail(ErrorCode::kInvalidInput, "states a sample rate of 0 Hz");
-        meter.emplace(info.rate_hz, info.channels);
+        PREFLIGHT_TRY(meter, SoundMeter::create(info.rate_hz, usual_layout(info.channels)));
         return {};
       },
       [&](std::span<const float> block) -> Result<void> {
-        meter->push(block);
-        if (static_cast<double>(meter->n_samples()) / sound.rate_hz <= limits.sound_s) return {};
+        PREFLIGHT_TRY_VOID(meter->push(block));
+        if (static_cast<double>(meter->n_samples()) / about.rate_hz <= limits.sound_s) return {};
         return fail(ErrorCode::kLimit,
                     fmt::format("has more than {:.0f} s of sound, the longest that "
                                 "is read",
@@ -77,11 +73,14 @@ Result<MediaFacts> measure_sound_file(const Input& input, const DecodeLimits& li
     set_problem(n_samples.error(), facts);
     return facts;
   }
+  PREFLIGHT_TRY(SoundFacts sound, meter->finish(0.0));
+  sound.codec = about.codec;
+  sound.rate_hz = about.rate_hz;
+  sound.channels = about.channels;
   facts.streams.push_back({.kind = "sound", .codec = sound.codec});
   facts.decodes = true;
   const double duration_s = static_cast<double>(*n_samples) / sound.rate_hz;
   const std::uint64_t n_missing = n_missing_samples(about, *n_samples);
-  meter->finish(0.0, sound);
   if (*n_samples == 0) {
     set_problem({ErrorCode::kInvalidInput, "holds no sound: not a single sample"}, facts);
   } else if (n_missing > 0) {

@@ -1,60 +1,34 @@
 #include "engine/media/decoder/picture_meter.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <utility>
+
+extern "C" {
+#include <libavfilter/version.h>
+#include <libavutil/pixdesc.h>
+}
+
+#include <fmt/format.h>
 
 namespace preflight::media {
 namespace {
 
-constexpr double kBlackLevel = 0.10;  // of the range between black and white
-constexpr double kBlackShare = 0.98;  // of the pixels
+constexpr int kTicksPerSecond = 1'000'000;
 constexpr double kBlackMin_s = 0.1;
-constexpr double kFrozenChange = 0.001;  // mean change of a pixel, -60 dB of full scale
-constexpr double kFrozenMin_s = 1.0;
-constexpr double kFrozenJoin_s = 0.1;     // runs closer than this are one
-constexpr double kCutScore = 10.0;        // of 100
-constexpr std::uint32_t kBarMargin = 24;  // above black
-constexpr double kBarLitShare = 0.01;     // a bar may have this share of bright pixels (noise)
-constexpr double kTimeSlack_s = 1e-6;
+constexpr double kTimeSlack_s = 2.0 / kTicksPerSecond;
 
-std::uint32_t black_of(const LumaPlane& frame) { return frame.full_range ? 0 : 16; }
+// Limited range for all: what is black and what is a bar would else depend on how the film states
+// its range. The black filter's own shortest length does not hold for what it writes on frames.
+constexpr const char* kFilters =
+    "scale=out_range=limited,format=pix_fmts=yuv420p|yuv422p|yuv444p,"
+    "scdet=t=10,blackdetect=d=0:pic_th=0.98:pix_th=0.10,freezedetect=n=0.001:d=1,"
+    "cropdetect=limit=24:round=2:skip=0:reset=0";
 
-/// Mean absolute difference of two frames of one size, 0..1.
-double mean_change(const LumaPlane& a, const LumaPlane& b) {
-  std::uint64_t total = 0;
-  const std::size_t width = a.width;
-  for (std::size_t y = 0; y < a.height; ++y) {
-    const std::uint8_t* p = a.pixels.data() + y * width;
-    const std::uint8_t* q = b.pixels.data() + y * width;
-    std::uint32_t row = 0;
-    for (std::size_t x = 0; x < width; ++x) {
-      row += static_cast<std::uint32_t>(std::abs(int{p[x]} - int{q[x]}));
-    }
-    total += row;
-  }
-  return static_cast<double>(total) / (255.0 * static_cast<double>(a.pixels.size()));
-}
+double time_of(const AVFrame& frame) { return static_cast<double>(frame.pts) / kTicksPerSecond; }
 
-bool same_size(const LumaPlane& a, const LumaPlane& b) {
-  return a.width == b.width && a.height == b.height;
-}
-
-bool is_black(const LumaPlane& frame) {
-  const double range = frame.full_range ? 255.0 : 219.0;
-  const auto limit = static_cast<std::uint8_t>(black_of(frame) + kBlackLevel * range);
-  std::uint64_t n_black = 0;
-  for (const std::uint8_t pixel : frame.pixels) n_black += pixel <= limit ? 1 : 0;
-  return static_cast<double>(n_black) >= kBlackShare * static_cast<double>(frame.pixels.size());
-}
-
-std::uint32_t leading_dark(const std::vector<bool>& lit) {
-  return static_cast<std::uint32_t>(std::find(lit.begin(), lit.end(), true) - lit.begin());
-}
-
-std::uint32_t trailing_dark(const std::vector<bool>& lit) {
-  return static_cast<std::uint32_t>(std::find(lit.rbegin(), lit.rend(), true) - lit.rbegin());
+bool alike(const AVFrame& a, const AVFrame& b) {
+  return a.width == b.width && a.height == b.height && a.format == b.format &&
+         a.color_range == b.color_range && a.colorspace == b.colorspace;
 }
 
 /// Where the bars of the stored picture come to lie when it stands upright.
@@ -72,99 +46,109 @@ Letterbox turned(const Letterbox& b, std::uint32_t orientation) {
 
 }  // namespace
 
-void PictureMeter::push(const LumaPlane& frame, double time_s) {
-  if (frame.pixels.empty()) return;
-  const bool black = is_black(frame);
-  if (!any_) first_black_ = black;
-  watch_black(black, time_s);
-  watch_change(frame, time_s);
-  if (!black) watch_bars(frame);
-  previous_ = frame;
-  any_ = true;
+Result<void> PictureMeter::begin(const AVFrame& frame) {
+  const SourcePtr source(av_buffersrc_parameters_alloc());
+  if (!source) return fail(ErrorCode::kOutOfMemory, "could not be measured: no memory");
+  source->format = frame.format;
+  source->width = frame.width;
+  source->height = frame.height;
+  source->time_base = {1, kTicksPerSecond};
+#if LIBAVFILTER_VERSION_INT >= AV_VERSION_INT(9, 16, 100)
+  source->color_space = frame.colorspace;
+  source->color_range = frame.color_range;
+#endif
+  auto chain = FilterChain::create(AVMEDIA_TYPE_VIDEO, *source, kFilters);
+  if (!chain.has_value() && chain.error().code == ErrorCode::kUnsupported) {
+    const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(frame.format));
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("has {}x{} pixels of the format \"{}\"", frame.width, frame.height,
+                            name != nullptr ? name : "unknown"));
+  }
+  if (!chain.has_value()) return tl::unexpected(std::move(chain).error());
+  chain_ = std::move(*chain);
+  return {};
 }
 
-void PictureMeter::watch_black(bool black, double time_s) {
-  if (black && !black_) black_since_s_ = time_s;
-  if (!black && black_ && time_s - black_since_s_ >= kBlackMin_s - kTimeSlack_s) {
-    blacks_.push_back({.start_s = black_since_s_, .end_s = time_s});
-  }
-  black_ = black;
+Result<void> PictureMeter::give(const AVFrame& frame, double time_s) {
+  FramePtr copy(av_frame_clone(&frame));
+  if (!copy) return fail(ErrorCode::kOutOfMemory, "could not be measured: no memory");
+  copy->pts = std::llround(time_s * kTicksPerSecond);
+  av_dict_free(&copy->metadata);  // only the filters write there
+  return chain_->push(std::move(copy), [this](const AVFrame& one) { read(one); });
 }
 
-void PictureMeter::watch_change(const LumaPlane& frame, double time_s) {
-  if (!any_ || !same_size(frame, previous_)) {
-    if (any_) end_frozen(time_s);
-    still_ = frame;
-    still_since_s_ = time_s;
-    has_change_ = false;
-    return;
+Result<void> PictureMeter::push(const AVFrame& frame, double time_s) {
+  if (frame.width <= 0 || frame.height <= 0) {
+    return fail(ErrorCode::kInvalidInput, "has a frame without pixels");
   }
-  const double change = 100.0 * mean_change(frame, previous_);
-  if (has_change_) {
-    // A cut differs from what came before and more than its neighbours do; steady motion does not.
-    const double score = std::min(change, std::abs(change - previous_change_));
-    if (score >= kCutScore) cuts_.push_back({.time_s = time_s, .score = std::min(score, 100.0)});
-  } else if (change >= kCutScore) {
-    cuts_.push_back({.time_s = time_s, .score = std::min(change, 100.0)});
-  }
-  previous_change_ = change;
-  has_change_ = true;
-  if (mean_change(frame, still_) > kFrozenChange) {
-    end_frozen(time_s);
-    still_ = frame;
-    still_since_s_ = time_s;
-  }
+  if (last_ && !alike(frame, *last_)) PREFLIGHT_TRY_VOID(end(time_s));
+  if (!chain_) PREFLIGHT_TRY_VOID(begin(frame));
+  last_.reset(av_frame_clone(&frame));
+  if (!last_) return fail(ErrorCode::kOutOfMemory, "could not be measured: no memory");
+  return give(frame, time_s);
 }
 
-void PictureMeter::end_frozen(double time_s) {
-  if (time_s - still_since_s_ < kFrozenMin_s - kTimeSlack_s) return;
-  if (!frozen_.empty() && still_since_s_ - frozen_.back().end_s < kFrozenJoin_s) {
-    frozen_.back().end_s = time_s;
-  } else {
-    frozen_.push_back({.start_s = still_since_s_, .end_s = time_s});
+void PictureMeter::read(const AVFrame& frame) {
+  const double time_s = time_of(frame);
+  const auto has = [&](const char* key) { return measured(frame, key).has_value(); };
+  const bool black_begins = has("lavfi.black_start");
+  if (!facts_.first_frame_black) facts_.first_frame_black = black_begins;
+  if (black_begins) black_since_s_ = time_s;
+  if (has("lavfi.black_end")) end_black(time_s);
+  // A start is told when it has lasted; where both are on a frame, the start comes first.
+  if (const auto start_s = measured(frame, "lavfi.freezedetect.freeze_start")) {
+    frozen_since_s_ = start_s;
   }
+  if (has("lavfi.freezedetect.freeze_end")) end_frozen(time_s);
+  if (has("lavfi.scd.time")) {
+    facts_.cuts.push_back(
+        {.time_s = time_s, .score = measured(frame, "lavfi.scd.score").value_or(0.0)});
+  }
+  const auto x1 = measured(frame, "lavfi.cropdetect.x1");
+  const auto y1 = measured(frame, "lavfi.cropdetect.y1");
+  const auto x2 = measured(frame, "lavfi.cropdetect.x2");
+  const auto y2 = measured(frame, "lavfi.cropdetect.y2");
+  // As long as all was dark, the corners stand the wrong way round.
+  if (!x1 || !y1 || !x2 || !y2 || *x1 >= *x2 || *y1 >= *y2) return;
+  bars_ = Letterbox{.top = static_cast<std::uint32_t>(*y1),
+                    .bottom = static_cast<std::uint32_t>(frame.height - 1 - *y2),
+                    .left = static_cast<std::uint32_t>(*x1),
+                    .right = static_cast<std::uint32_t>(frame.width - 1 - *x2)};
 }
 
-void PictureMeter::watch_bars(const LumaPlane& frame) {
-  if (any_lit_frame_ && (row_lit_.size() != frame.height || column_lit_.size() != frame.width))
-    return;
-  row_lit_.resize(frame.height, false);
-  column_lit_.resize(frame.width, false);
-  any_lit_frame_ = true;
-  const auto limit = static_cast<std::uint8_t>(black_of(frame) + kBarMargin);
-  std::vector<std::uint32_t> column_bright(frame.width, 0);
-  const std::size_t width = frame.width;
-  for (std::size_t y = 0; y < frame.height; ++y) {
-    const std::uint8_t* row = frame.pixels.data() + y * width;
-    std::uint32_t n_bright = 0;
-    for (std::size_t x = 0; x < width; ++x) {
-      const std::uint32_t bright = row[x] > limit ? 1 : 0;
-      n_bright += bright;
-      column_bright[x] += bright;
-    }
-    if (n_bright > kBarLitShare * frame.width) row_lit_[y] = true;
+void PictureMeter::end_black(double end_s) {
+  if (black_since_s_ && end_s - *black_since_s_ >= kBlackMin_s - kTimeSlack_s) {
+    facts_.black.push_back({.start_s = *black_since_s_, .end_s = end_s});
   }
-  for (std::size_t x = 0; x < width; ++x) {
-    if (column_bright[x] > kBarLitShare * frame.height) column_lit_[x] = true;
-  }
+  black_since_s_.reset();
 }
 
-void PictureMeter::finish(double end_s, std::uint32_t orientation, VideoFacts& out) {
-  if (!any_) return;
-  watch_black(false, end_s);
+void PictureMeter::end_frozen(double end_s) {
+  if (frozen_since_s_) facts_.frozen.push_back({.start_s = *frozen_since_s_, .end_s = end_s});
+  frozen_since_s_.reset();
+}
+
+/// The last frame is shown until `end_s`: given once more, it is seen to stand still until then.
+Result<void> PictureMeter::end(double end_s) {
+  PREFLIGHT_TRY_VOID(give(*last_, end_s));
+  PREFLIGHT_TRY_VOID(chain_->finish([this](const AVFrame& one) { read(one); }));
+  end_black(end_s);
   end_frozen(end_s);
-  out.first_frame_black = first_black_;
-  out.black = std::move(blacks_);
-  out.frozen = std::move(frozen_);
-  out.cuts = std::move(cuts_);
-  const bool lit = std::find(row_lit_.begin(), row_lit_.end(), true) != row_lit_.end() &&
-                   std::find(column_lit_.begin(), column_lit_.end(), true) != column_lit_.end();
-  if (!lit) return;
-  out.letterbox = turned({.top = leading_dark(row_lit_),
-                          .bottom = trailing_dark(row_lit_),
-                          .left = leading_dark(column_lit_),
-                          .right = trailing_dark(column_lit_)},
-                         orientation);
+  if (!facts_.letterbox) facts_.letterbox = bars_;
+  bars_.reset();
+  chain_.reset();
+  return {};
+}
+
+Result<void> PictureMeter::finish(double end_s, std::uint32_t orientation, VideoFacts& out) {
+  if (!last_) return {};
+  PREFLIGHT_TRY_VOID(end(end_s));
+  out.black = std::move(facts_.black);
+  out.first_frame_black = facts_.first_frame_black;
+  out.frozen = std::move(facts_.frozen);
+  out.cuts = std::move(facts_.cuts);
+  if (facts_.letterbox) out.letterbox = turned(*facts_.letterbox, orientation);
+  return {};
 }
 
 }  // namespace preflight::media
