@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace preflight::media {
 namespace {
@@ -45,20 +46,26 @@ std::vector<SampleRange> loud_stretches(std::uint64_t n_samples,
   return stretches;
 }
 
-/// Joins what is too short with its neighbour where the sum still fits.
-std::vector<SampleRange> join_short(std::span<const SampleRange> stretches,
-                                    std::uint64_t min_samples, std::uint64_t max_samples) {
-  std::vector<SampleRange> joined;
-  for (const SampleRange& stretch : stretches) {
-    const bool either_short =
-        !joined.empty() && std::min(joined.back().size(), stretch.size()) < min_samples;
-    if (either_short && stretch.end - joined.back().begin <= max_samples) {
-      joined.back().end = stretch.end;
-    } else {
-      joined.push_back(stretch);
+/// Joins what is too short with a neighbour where the sum still fits, across the shortest pause
+/// first: words that were said together stay together, and a long pause stays a border.
+std::vector<SampleRange> join_short(std::vector<SampleRange> stretches, std::uint64_t min_samples,
+                                    std::uint64_t max_samples) {
+  const auto joins = [&](std::size_t i) {
+    const SampleRange& left = stretches[i];
+    const SampleRange& right = stretches[i + 1];
+    return std::min(left.size(), right.size()) < min_samples &&
+           right.end - left.begin <= max_samples;
+  };
+  const auto pause = [&](std::size_t i) { return stretches[i + 1].begin - stretches[i].end; };
+  for (;;) {
+    std::optional<std::size_t> best;
+    for (std::size_t i = 0; i + 1 < stretches.size(); ++i) {
+      if (joins(i) && (!best || pause(i) < pause(*best))) best = i;
     }
+    if (!best) return stretches;
+    stretches[*best].end = stretches[*best + 1].end;
+    stretches.erase(stretches.begin() + static_cast<std::ptrdiff_t>(*best) + 1);
   }
-  return joined;
 }
 
 /// Adds `range` in pieces of at most `max_samples` which share `overlap` samples.

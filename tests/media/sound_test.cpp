@@ -128,6 +128,21 @@ TEST(SplitSound, UtterancesAreTwoToTwelveSecondsAndThePausesAreCounted) {
   EXPECT_EQ(in_clips - split.overlap_samples + split.dropped_samples, samples.size());
 }
 
+TEST(SplitSound, ShortWordsStayWithTheNearestAndLongPausesStayBorders) {
+  const auto samples = pattern({{true, 1.5},
+                                {false, 0.3},
+                                {true, 1.0},
+                                {false, 3.0},
+                                {true, 1.0},
+                                {false, 0.3},
+                                {true, 1.5}});
+  const SoundClips split = split_sound(samples, utterance_split());
+  ASSERT_EQ(split.clips.size(), 2u);
+  EXPECT_NEAR(split.clips[0].start_s, 0.0, 0.02);
+  EXPECT_NEAR(split.clips[1].start_s, 5.7, 0.02);  // 0.1 s of the pause goes with the words
+  EXPECT_NEAR(static_cast<double>(split.clips[0].samples.size()) / kSampleRate, 2.9, 0.02);
+}
+
 TEST(SplitSound, SilenceAloneHasNoUtterance) {
   const auto samples = pattern({{false, 5.0}});
   const SoundClips split = split_sound(samples, utterance_split());
