@@ -17,6 +17,8 @@ using protocol::Role;
 
 constexpr double kShortestSilence_s = 0.5;  // as the rules count silence
 constexpr double kAtStart_s = 0.05;
+constexpr double kLoudnessBlock_s = 0.4;  // EBU R128 weighs blocks of this length
+constexpr std::uint32_t kMostLoudnessChannels = 8;
 
 void put(MeasuredMap& map, std::string_view name, Json value, Json evidence = Json::array(),
          std::string detail = {}) {
@@ -134,8 +136,12 @@ void measure_video(const media::MediaFacts& media, const RuleSet& rules, Measure
 }
 
 void measure_sound(const media::SoundFacts& sound, MeasuredMap& map) {
+  const bool short_sound = sound.duration_s && *sound.duration_s < kLoudnessBlock_s;
   put_optional(map, "audio.loudness_integrated", sound.integrated_lufs,
-               "all of it is below the gate of EBU R128");
+               short_sound ? "it is shorter than the 0.4 s that EBU R128 needs"
+               : sound.channels > kMostLoudnessChannels
+                   ? "it has more channels than EBU R128 weighs"
+                   : "all of it is below the gate of EBU R128");
   put_optional(map, "audio.true_peak", sound.true_peak_dbtp, "no sample was decoded");
   put(map, "audio.clipped_runs", sound.clipped_runs);
   put_longest(map, "audio.silence_longest", sound.silences, kShortestSilence_s);
