@@ -45,9 +45,11 @@ bool limit(__rlimit_resource resource, rlim_t soft, rlim_t hard) {
 
 /// The walls that stand whatever the file does. False when one could not be put up.
 bool limit_self(const DecodeLimits& limits) {
-  // Nothing is opened from here on, so no number beyond the three descriptors is ever needed. Soft
-  // limit first for time: SIGXCPU ends us with a reason that the host can tell.
-  bool all = limit(RLIMIT_CORE, 0, 0) && limit(RLIMIT_NOFILE, kControlFd + 1, kControlFd + 1) &&
+  // Nothing is opened from here on, so no number beyond the three descriptors is ever needed; a
+  // sanitizer probes memory through a pipe of its own. Soft limit first for time: SIGXCPU ends us
+  // with a reason that the host can tell.
+  constexpr rlim_t kDescriptors = kControlFd + 1 + (kSanitized ? 2 : 0);
+  bool all = limit(RLIMIT_CORE, 0, 0) && limit(RLIMIT_NOFILE, kDescriptors, kDescriptors) &&
              limit(RLIMIT_FSIZE, limits.output_bytes, limits.output_bytes) &&
              limit(RLIMIT_CPU, limits.cpu_s, rlim_t{limits.cpu_s} + 2);
   if (!kSanitized) {  // a sanitizer reserves terabytes
