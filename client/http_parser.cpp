@@ -2,35 +2,18 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
+#include <boost/beast/http/basic_parser.hpp>
 #include <fmt/format.h>
 
 namespace preflight::client {
-namespace {
 
-// A number and nothing else: no sign, no space.
-bool parse_number(std::string_view text, int base, std::uint64_t& value) {
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value, base);
-  return error == std::errc() && stop == end;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-bool is_name(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
-}
-
-}  // namespace
+namespace http = boost::beast::http;
+using boost::beast::error_code;
+using boost::beast::string_view;
 
 std::string_view Response::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
@@ -39,120 +22,82 @@ std::string_view Response::header(std::string_view name) const {
   return {};
 }
 
-bool AnswerParser::bad(std::string message) {
-  error_ = std::move(message);
-  return false;
-}
+/// One message, an interim answer or the real one; the library calls back what it finds.
+class AnswerParser::Message : public http::basic_parser<false> {
+ public:
+  Message(Response& response, const std::function<bool(std::string_view)>& sink)
+      : response_(response), sink_(sink) {
+    eager(true);
+    header_limit(kMaxHeadBytes);
+    body_limit(std::numeric_limits<std::uint64_t>::max());  // the sink says when it is too much
+  }
+
+  [[nodiscard]] bool ended() const { return ended_ || is_done(); }
+
+ private:
+  void on_request_impl(http::verb, string_view, string_view, int, error_code& error) override {
+    error = http::error::bad_version;
+  }
+  void on_response_impl(int status, string_view, int version, error_code& error) override {
+    if (version != 11) error = http::error::bad_version;
+    response_.status = status;
+  }
+  void on_field_impl(http::field, string_view name, string_view value, error_code&) override {
+    std::string lower(name);
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+      return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    });
+    response_.headers.emplace_back(std::move(lower), std::string(value));
+  }
+  // A body that only the end of the connection ends could be cut short unseen.
+  void on_header_impl(error_code& error) override {
+    if (response_.status >= 200 && need_eof()) error = http::error::bad_content_length;
+  }
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+  std::size_t on_body_impl(string_view body, error_code&) override { return take(body); }
+  void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
+  std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code&) override {
+    return take(body);
+  }
+  void on_finish_impl(error_code&) override {}
+
+  std::size_t take(string_view body) {
+    if (!ended_ && !sink_({body.data(), body.size()})) ended_ = true;
+    return body.size();
+  }
+
+  Response& response_;
+  const std::function<bool(std::string_view)>& sink_;
+  bool ended_ = false;  ///< by the sink
+};
+
+AnswerParser::AnswerParser(Response& response, std::function<bool(std::string_view)> sink)
+    : response_(response),
+      sink_(std::move(sink)),
+      message_(std::make_unique<Message>(response_, sink_)) {}
+
+AnswerParser::~AnswerParser() = default;
+
+bool AnswerParser::done() const { return error_.empty() && message_->ended(); }
 
 bool AnswerParser::feed(std::string_view bytes) {
-  while (!bytes.empty() && state_ != State::kDone) {
-    if (state_ == State::kBody || state_ == State::kChunk) {
-      const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left_bytes_, bytes.size()));
-      left_bytes_ -= n;
-      const bool go_on = sink_(bytes.substr(0, n));
-      bytes.remove_prefix(n);
-      if (!go_on || (left_bytes_ == 0 && state_ == State::kBody)) {
-        state_ = State::kDone;
-      } else if (left_bytes_ == 0) {
-        state_ = State::kChunkEnd;
-      }
-      continue;
+  unread_ += bytes;
+  std::string_view left = unread_;
+  while (!left.empty() && !message_->ended()) {
+    error_code error;
+    const std::size_t n_read = message_->put({left.data(), left.size()}, error);
+    left.remove_prefix(n_read);
+    if (error == http::error::need_more) break;
+    if (error) {
+      error_ = fmt::format("something that is no HTTP/1.1: {}", error.message());
+      return false;
     }
-    const char c = bytes.front();
-    bytes.remove_prefix(1);
-    if (++head_bytes_ > kMaxHeadBytes) {
-      return bad(fmt::format("more than {} bytes of headers", kMaxHeadBytes));
+    if (message_->ended() && response_.status < 200) {  // an interim answer: the real one follows
+      response_ = {};
+      message_ = std::make_unique<Message>(response_, sink_);
     }
-    if (c != '\n') {
-      line_ += c;
-      continue;
-    }
-    if (line_.empty() || line_.back() != '\r') return bad("a line that does not end in CR LF");
-    line_.pop_back();
-    if (!take_line(std::exchange(line_, {}))) return false;
   }
-  return true;
-}
-
-bool AnswerParser::take_line(std::string_view line) {
-  switch (state_) {
-    case State::kStatus: {
-      std::uint64_t status = 0;
-      if (line.size() < 12 || line.substr(0, 9) != "HTTP/1.1 " ||
-          !parse_number(line.substr(9, 3), 10, status) || status < 100 || status > 599 ||
-          (line.size() > 12 && line[12] != ' ')) {
-        return bad("a first line that is no HTTP/1.1 status");
-      }
-      response_.status = static_cast<int>(status);
-      state_ = State::kHeader;
-      return true;
-    }
-    case State::kHeader:
-      return line.empty() ? head_complete() : take_header(line);
-    case State::kChunkSize:
-      return take_chunk_size(line);
-    case State::kChunkEnd:
-      if (!line.empty()) return bad("a chunk longer than it said");
-      head_bytes_ = 0;
-      state_ = State::kChunkSize;
-      return true;
-    case State::kTrailer:
-      if (line.empty()) state_ = State::kDone;
-      return true;
-    case State::kBody:
-    case State::kChunk:
-    case State::kDone:
-      break;
-  }
-  return bad("a line where a body was expected");
-}
-
-bool AnswerParser::take_header(std::string_view line) {
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos || !is_name(line.substr(0, colon))) {
-    return bad("a header line without a name");
-  }
-  std::string name(line.substr(0, colon));
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
-    return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  });
-  const bool frames_body = name == "content-length" || name == "transfer-encoding";
-  if (frames_body && !response_.header(name).empty()) return bad(fmt::format("two {} lines", name));
-  response_.headers.emplace_back(std::move(name), trimmed(line.substr(colon + 1)));
-  return true;
-}
-
-bool AnswerParser::head_complete() {
-  head_bytes_ = 0;
-  if (response_.status < 200) {  // an interim answer: the real one follows
-    response_.headers.clear();
-    state_ = State::kStatus;
-    return true;
-  }
-  const std::string_view length = response_.header("content-length");
-  const std::string_view coding = response_.header("transfer-encoding");
-  if (response_.status == 204 || response_.status == 304) {
-    state_ = State::kDone;
-  } else if (!coding.empty()) {
-    if (coding != "chunked" || !length.empty()) {
-      return bad(fmt::format("a body that is framed as \"{}\"", coding));
-    }
-    state_ = State::kChunkSize;
-  } else if (!parse_number(length, 10, left_bytes_)) {
-    return bad("a body without a length");
-  } else {
-    state_ = left_bytes_ == 0 ? State::kDone : State::kBody;
-  }
-  return true;
-}
-
-bool AnswerParser::take_chunk_size(std::string_view line) {
-  const std::string_view size = trimmed(line.substr(0, line.find(';')));
-  if (size.empty() || size.size() > 15 || !parse_number(size, 16, left_bytes_)) {
-    return bad("a chunk without a size");
-  }
-  head_bytes_ = 0;
-  state_ = left_bytes_ == 0 ? State::kTrailer : State::kChunk;
+  unread_.erase(0, unread_.size() - left.size());
   return true;
 }
 
