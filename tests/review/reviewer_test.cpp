@@ -84,9 +84,9 @@ class ReviewerTest : public testing::Test {
   void expect_valid(const Json& report) {
     const fs::path file = root_ / "report.json";
     std::ofstream(file) << report.dump(1);
-    const std::string command =
-        fmt::format("python3 {0}/tests/review/validate.py {0}/share/schema/report.schema.json {1}",
-                    PREFLIGHT_SOURCE, file.string());
+    const std::string command = fmt::format(
+        "/usr/bin/python3 {0}/tests/review/validate.py {0}/share/schema/report.schema.json {1}",
+        PREFLIGHT_SOURCE, file.string());
     EXPECT_EQ(std::system(command.c_str()), 0);
     EXPECT_EQ(review::report_digest(report), report["report_digest"]);
   }
