@@ -69,6 +69,8 @@ void Bench::add(const std::string& name, std::function<Result<Case>(Bench&)> mak
       name.c_str(),
       [this, make = std::move(make)](benchmark::State& state) { run(state, *this, make); })
       ->UseManualTime()
+      // On a CPU device this is the work itself, which others on the machine do not change.
+      ->MeasureProcessCPUTime()
       ->Unit(benchmark::kMillisecond);
 }
 
