@@ -45,6 +45,25 @@ vec2 scale_and_minimum(const uvec3 p, const uint k) {
 }
 #endif
 
+#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q6_K)
+// A code as a float without moving it to the word's end and converting it: its bits stand in the
+// mantissa under the exponent at which bit `at` counts 1, so the float is base(at) + code. Shifts by
+// a constant serve several codes of a word, and a conversion is slow on many devices.
+float over_base(const uint word, const uint mask, const uint at) {
+  return uintBitsToFloat((word & (mask << at)) | ((150u - at) << 23));
+}
+float base(const uint at) { return float(1u << (23u - at)); }
+#endif
+
+#if defined(WEIGHT_Q6_K)
+// The same of a code with its low 4 bits at `at` of a word and its high 2 at `from` of another.
+float six_bits(const uint word, const uint at, const uint high, const uint from) {
+  const uint to = at + 4;
+  const uint moved = from < to ? high << (to - from) : high >> (from - to);
+  return over_base((word & (15u << at)) | (moved & (3u << to)), 63, at);
+}
+#endif
+
 // Four consecutive weights of a block, first = 4 * q. `q` is a constant after unrolling.
 vec4 weight_values(const WeightBlock b, const uint q) {
 #if defined(WEIGHT_F32)
@@ -67,20 +86,44 @@ vec4 weight_values(const WeightBlock b, const uint q) {
   precise const vec4 value = scaled + b.shift[q / 4];
   return value;
 #endif
+#elif defined(WEIGHT_Q4_0)
+  // Every step is exact, fused or not: a float of over_base() has at most 13 bits here, a scale 11.
+  const uint w = b.quants[0][q / 2];
+  vec4 code;
+  vec4 zero;
+  if ((q & 1) == 0) {
+    const uint up = w << 11;
+    code = vec4(over_base(up, 15, 11), over_base(up, 15, 15), over_base(up, 15, 19), over_base(w, 15, 12));
+    zero = vec4(base(11), base(15), base(19), base(12)) + 8.0;
+  } else {
+    const uint down = w >> 9;
+    code = vec4(over_base(w, 15, 16), over_base(down, 15, 11), over_base(down, 15, 15), over_base(down, 15, 19));
+    zero = vec4(base(16), base(11), base(15), base(19)) + 8.0;
+  }
+  return fma(code, vec4(b.scale.x), -(b.scale.x * zero));
+#elif defined(WEIGHT_Q6_K)
+  const uint w = b.quants[0][q / 2];
+  const uint h = b.high[q / 4];
+  const uint from = 8 * (q % 4);  // of the first two high bits
+  vec4 code;
+  vec4 zero;
+  if ((q & 1) == 0) {
+    code = vec4(six_bits(w, 0, h, from), six_bits(w, 4, h, from + 2), six_bits(w, 8, h, from + 4),
+                six_bits(w, 12, h, from + 6));
+    zero = vec4(base(0), base(4), base(8), base(12)) + 32.0;
+  } else {
+    const uint down = w >> 12;
+    code = vec4(six_bits(w, 16, h, from), six_bits(down, 8, h, from + 2), six_bits(down, 12, h, from + 4),
+                six_bits(down, 16, h, from + 6));
+    zero = vec4(base(16), base(8), base(12), base(16)) + 32.0;
+  }
+  return b.scale[q / 4] * (code - zero);
 #else
   const uint nibbles = b.quants[0][q / 2] >> (16 * (q & 1));
   const uvec4 low = uvec4(nibbles & 15, (nibbles >> 4) & 15, (nibbles >> 8) & 15, (nibbles >> 12) & 15);
-#if defined(WEIGHT_Q4_0)
-  return b.scale.x * (vec4(low) - 8.0);
-#elif defined(WEIGHT_Q4_K)
   precise const vec4 scaled = b.scale.x * vec4(low);
   precise const vec4 value = scaled + b.shift.x;
   return value;
-#elif defined(WEIGHT_Q6_K)
-  const uint bits = b.high[q / 4] >> (8 * (q % 4));
-  const uvec4 high = uvec4(bits & 3, (bits >> 2) & 3, (bits >> 4) & 3, (bits >> 6) & 3);
-  return b.scale[q / 4] * (vec4(low | (high << 4)) - 32.0);
-#endif
 #endif
 }
 

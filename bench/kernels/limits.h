@@ -1,0 +1,23 @@
+#pragma once
+
+#include "vk/error.h"
+
+namespace preflight::bench {
+
+class Bench;
+
+/// What the device can do, measured in the same run as everything that is held against it.
+struct Limits {
+  double copy_gb_per_s = 0;    ///< vkCmdCopyBuffer, bytes read plus bytes written
+  double read_gb_per_s = 0;    ///< read.comp: 16-byte loads, side by side
+  double fma_gflop_per_s = 0;  ///< fma.comp: dense float32 multiply-adds
+
+  /// Kernels mostly read; what a copy moves is at least there to be read.
+  [[nodiscard]] double gb_per_s() const {
+    return copy_gb_per_s > read_gb_per_s ? copy_gb_per_s : read_gb_per_s;
+  }
+};
+
+[[nodiscard]] Result<Limits> measure_limits(Bench& bench);
+
+}  // namespace preflight::bench

@@ -1,0 +1,104 @@
+// bench-model: a whole model on one device.
+//   bench-model --model F.gguf [--prefill 128,512,2048] [--depths 0,2048,8192]
+//               [--rows 1,2,4,8,16,32] [--tokens N] [--repeats N] [--start] [--csv F] [--json F]
+// Lists that are not given are left out; --all measures them all at the sizes above.
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "bench/model/first_token.h"
+#include "bench/model/options.h"
+#include "bench/model/rates.h"
+#include "bench/model/results.h"
+
+namespace preflight::bench {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+/// The most memory that the process has held, mapped files included; 0 where the system does not
+/// say.
+double peak_process_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == "VmHWM:") {
+      double kilobytes = 0;
+      status >> kilobytes;
+      return 1024 * kilobytes;
+    }
+  return 0;
+}
+
+Result<void> measure(const ModelOptions& options) {
+  std::vector<Figure> figures;
+  const auto take = [&](Result<std::vector<Figure>> more) -> Result<void> {
+    PREFLIGHT_TRY(const std::vector<Figure> measured, std::move(more));
+    figures.insert(figures.end(), measured.begin(), measured.end());
+    return {};
+  };
+  if (options.start) PREFLIGHT_TRY_VOID(take(measure_start(options)));
+  const auto start = std::chrono::steady_clock::now();
+  PREFLIGHT_TRY(const auto engine, engine::Engine::load(options.engine_options()));
+  const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
+  figures.push_back(Figure::of("load", "s", {load.count()}));
+  PREFLIGHT_TRY_VOID(take(measure_prefill(*engine, options)));
+  PREFLIGHT_TRY_VOID(take(measure_depths(*engine, options)));
+  PREFLIGHT_TRY_VOID(take(measure_rows(*engine, options)));
+  figures.push_back(Figure::of("peak_device_memory", "bytes",
+                               {static_cast<double>(engine->peak_device_bytes())}));
+  figures.push_back(Figure::of("peak_process_memory", "bytes", {peak_process_bytes()}));
+  return report(options, *engine, figures);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("A whole model on one device", "bench-model");
+  ModelOptions options;
+  std::string cache_dir;
+  bool all = false;
+  app.add_option("--model", options.model, "GGUF file")->required();
+  app.add_option("--device", options.device, "part of the device's name, in any letter case");
+  app.add_option("--tier", options.tier, "kernels to use; default: the device's best")
+      ->check(CLI::IsMember({"base", "f16"}));
+  app.add_option("--prefill", options.prefill_tokens, "lengths of prompts")->delimiter(',');
+  app.add_option("--depths", options.depth_tokens, "tokens before one row decodes")->delimiter(',');
+  app.add_option("--rows", options.decode_rows, "rows that decode together")->delimiter(',');
+  app.add_option("--tokens", options.decode_tokens, "steps of each decode; default 16")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--repeats", options.repeats, "samples of each figure; default 3")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--start", options.start, "from the start of a process to its first token");
+  app.add_flag("--all", all, "every list at its full size");
+  app.add_option("--csv", options.csv, "also write the figures here");
+  app.add_option("--json", options.json, "also write the figures here");
+  app.add_option("--first-token", cache_dir, "what --start runs")->group("");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked_for_help) {
+    return app.exit(asked_for_help);
+  } catch (const CLI::ParseError& error) {
+    static_cast<void>(std::fprintf(stderr, "bench-model: %s\n", error.what()));
+    return kUsage;
+  }
+  if (all) {
+    options.prefill_tokens = {128, 512, 2048};
+    options.depth_tokens = {0, 2048, 8192};
+    options.decode_rows = {1, 2, 4, 8, 16, 32};
+    options.start = true;
+  }
+  const Result<void> done =
+      cache_dir.empty() ? measure(options) : say_first_token(options, cache_dir);
+  if (done) return 0;
+  static_cast<void>(std::fprintf(stderr, "bench-model: %s\n", done.error().message.c_str()));
+  return kFailed;
+}
+
+}  // namespace
+}  // namespace preflight::bench
+
+int main(int argc, char** argv) { return preflight::bench::run(argc, argv); }

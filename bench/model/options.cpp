@@ -1,0 +1,28 @@
+#include "bench/model/options.h"
+
+#include <algorithm>
+
+namespace preflight::bench {
+
+std::uint32_t ModelOptions::context_tokens() const {
+  const auto most = [](const std::vector<std::uint32_t>& values) {
+    return values.empty() ? 0u : *std::ranges::max_element(values);
+  };
+  constexpr std::uint32_t kPage = 64;  // what a sequence of few tokens takes
+  const std::uint32_t together = most(decode_rows) * (decode_tokens + 2 * kPage);
+  return std::max({most(prefill_tokens), most(depth_tokens) + decode_tokens, together}) + kPage;
+}
+
+engine::EngineOptions ModelOptions::engine_options() const {
+  engine::EngineOptions options;
+  options.model = model;
+  options.device.name_contains = device;
+  if (tier == "base") options.tier = vk::Tier::kBase;
+  if (tier == "f16") options.tier = vk::Tier::kF16;
+  options.context_tokens = context_tokens();
+  options.max_sequences =
+      std::max(2u, decode_rows.empty() ? 0u : *std::ranges::max_element(decode_rows));
+  return options;
+}
+
+}  // namespace preflight::bench

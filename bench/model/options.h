@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace preflight::bench {
+
+/// What to measure of a model; an empty list leaves its part out.
+struct ModelOptions {
+  std::filesystem::path model;
+  std::string device;
+  std::string tier;                           ///< "base", "f16"; empty: the device's own
+  std::vector<std::uint32_t> prefill_tokens;  ///< lengths of prompts
+  std::vector<std::uint32_t> depth_tokens;    ///< in the cache before one row decodes
+  std::vector<std::uint32_t> decode_rows;     ///< sequences decoded together from depth 0
+  std::uint32_t decode_tokens = 16;           ///< steps of each decode measurement
+  std::uint32_t repeats = 3;
+  bool start = false;  ///< from the start of a process to its first token, cold and warm
+  std::filesystem::path csv, json;
+
+  /// Positions that all measurements need together.
+  [[nodiscard]] std::uint32_t context_tokens() const;
+  [[nodiscard]] engine::EngineOptions engine_options() const;
+};
+
+}  // namespace preflight::bench

@@ -1,0 +1,101 @@
+#include "bench/model/rates.h"
+
+#include <chrono>
+
+#include <fmt/format.h>
+
+namespace preflight::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Token ids that every vocabulary has and that mean nothing special; what they are costs nothing.
+std::vector<engine::Input> prompt(const engine::Engine& engine, std::uint32_t n,
+                                  std::uint32_t seed) {
+  const std::uint32_t low = engine.config().vocab_size / 4;
+  std::vector<engine::Input> inputs(n);
+  for (std::uint32_t i = 0; i < n; i++)
+    inputs[i].token = static_cast<std::int32_t>(low + (seed * 7919 + i * 104729) % low);
+  return inputs;
+}
+
+/// Steps of all rows, one token each; a stop token is a token like any other here.
+Result<double> decode_seconds(engine::Engine& engine, std::vector<engine::GenerateRow>& rows,
+                              std::uint32_t n_steps) {
+  for (engine::GenerateRow& row : rows) row.max_tokens = 1;
+  // The first step of a width records its commands and lets the driver compile.
+  PREFLIGHT_TRY([[maybe_unused]] const auto warmed, engine.generate(rows));
+  const auto start = Clock::now();
+  for (std::uint32_t i = 0; i < n_steps; i++) {
+    PREFLIGHT_TRY([[maybe_unused]] const auto step, engine.generate(rows));
+  }
+  return seconds_since(start);
+}
+
+}  // namespace
+
+Result<std::vector<Figure>> measure_prefill(engine::Engine& engine, const ModelOptions& options) {
+  std::vector<Figure> figures;
+  for (const std::uint32_t n : options.prefill_tokens) {
+    std::vector<double> samples;
+    // One more than is kept: the first run records its commands and lets the driver compile.
+    for (std::uint32_t i = 0; i < options.repeats + 1; i++) {
+      PREFLIGHT_TRY(const engine::SequenceId sequence, engine.open());
+      const auto inputs = prompt(engine, n, i);
+      const std::uint32_t last = n - 1;
+      const auto start = Clock::now();
+      PREFLIGHT_TRY_VOID(engine.logits(sequence, inputs, {&last, 1},
+                                       [](std::uint32_t, std::span<const float>) {}));
+      if (i > 0) samples.push_back(n / seconds_since(start));
+      engine.close(sequence);
+    }
+    figures.push_back(Figure::of(fmt::format("prefill_{}", n), "tokens/s", std::move(samples)));
+  }
+  return figures;
+}
+
+Result<std::vector<Figure>> measure_depths(engine::Engine& engine, const ModelOptions& options) {
+  std::vector<Figure> figures;
+  for (const std::uint32_t depth : options.depth_tokens) {
+    PREFLIGHT_TRY(const engine::SequenceId base, engine.open());
+    PREFLIGHT_TRY_VOID(engine.prefill(base, prompt(engine, depth + 1, 1)));
+    std::vector<double> samples;
+    for (std::uint32_t i = 0; i < options.repeats; i++) {
+      PREFLIGHT_TRY(const engine::SequenceId sequence, engine.fork(base));
+      std::vector<engine::GenerateRow> rows(1);
+      rows[0].sequence = sequence;
+      PREFLIGHT_TRY(const double seconds, decode_seconds(engine, rows, options.decode_tokens));
+      samples.push_back(options.decode_tokens / seconds);
+      engine.close(sequence);
+    }
+    engine.close(base);
+    figures.push_back(
+        Figure::of(fmt::format("decode_depth_{}", depth), "tokens/s", std::move(samples)));
+  }
+  return figures;
+}
+
+Result<std::vector<Figure>> measure_rows(engine::Engine& engine, const ModelOptions& options) {
+  std::vector<Figure> figures;
+  for (const std::uint32_t n : options.decode_rows) {
+    std::vector<double> samples;
+    for (std::uint32_t i = 0; i < options.repeats; i++) {
+      std::vector<engine::GenerateRow> rows(n);
+      for (std::uint32_t r = 0; r < n; r++) {
+        PREFLIGHT_TRY(rows[r].sequence, engine.open());
+        PREFLIGHT_TRY_VOID(engine.prefill(rows[r].sequence, prompt(engine, 1, r)));
+      }
+      PREFLIGHT_TRY(const double seconds, decode_seconds(engine, rows, options.decode_tokens));
+      samples.push_back(n * options.decode_tokens / seconds);
+      for (const engine::GenerateRow& row : rows) engine.close(row.sequence);
+    }
+    figures.push_back(Figure::of(fmt::format("decode_rows_{}", n), "tokens/s", std::move(samples)));
+  }
+  return figures;
+}
+
+}  // namespace preflight::bench

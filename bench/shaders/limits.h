@@ -1,0 +1,20 @@
+#ifndef PREFLIGHT_BENCH_SHADERS_LIMITS_H
+#define PREFLIGHT_BENCH_SHADERS_LIMITS_H
+
+#include "shaders/params/begin.h"
+
+const uint kLimitSpecLanes = 0;
+const uint kFmaChains = 16;  // more than this spills on a CPU device
+const uint kFmaUnroll = 8;   // a loop's own work counts on a CPU device
+const uint kReadUnroll = 8;
+
+struct LimitParams {  // push constants of fma.comp and read.comp; the grid is (workgroups, 1, 1)
+  uint n_rounds;
+  float factor;
+  float addend;
+};
+PARAMS_SIZE(LimitParams, 12)
+
+#include "shaders/params/end.h"
+
+#endif
