@@ -173,7 +173,7 @@ Result<void> Engine::logits(
     PREFLIGHT_TRY_VOID(impl_->decoder->head(step_rows, masks));
     for (std::uint32_t i = 0; i < rows.size(); i++) {
       PREFLIGHT_TRY_VOID(impl_->decoder->read_logits(impl_->uploader, i, row));
-      take(rows[i].input - n_pending, row);
+      take(wanted[rows[i].wanted], row);
     }
     return {};
   };
