@@ -77,6 +77,7 @@ Result<std::vector<Generation>> Engine::generate(
       rounds.back().proposal.masks.push_back(rules.mask(answer.state));
     }
     if (rounds.empty()) break;
+    const auto round_start = std::chrono::steady_clock::now();
     if (impl.drafting)
       PREFLIGHT_TRY_VOID(
           impl.drafting->propose(rounds, rules, *impl.pools, impl.plan.context_tokens));
@@ -88,6 +89,7 @@ Result<std::vector<Generation>> Engine::generate(
           static_cast<std::uint32_t>(round.proposal.drafted.size());
     }
 
+    std::uint32_t n_tokens = 0;
     const auto take_rows = [&](std::span<const WantedRow> wanted) -> Result<void> {
       std::vector<std::uint32_t> step_rows;
       std::vector<std::span<const std::uint32_t>> step_masks;
@@ -115,6 +117,7 @@ Result<std::vector<Generation>> Engine::generate(
         PREFLIGHT_TRY_VOID(answer.take(token, rules));
         report(answer, token);
         impl.meter.generated_tokens++;
+        n_tokens++;
         answer.hidden_row = wanted[i].row;
         // Only now is what was pending part of the cache; the new token is what is pending next.
         round.sequence->pending.assign(1, {.token = token, .soft_row = {}});
@@ -154,18 +157,25 @@ Result<std::vector<Generation>> Engine::generate(
             impl.meter.wide_steps++;
         },
         cancelled));
-    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+    const auto end = std::chrono::steady_clock::now();
+    std::uint32_t n_proposed = 0;
 
     for (Round& round : rounds) {
       if (n_steps > 1) round.answer->hidden_row.reset();  // gone with the last step's
       if (round.proposal.n_tokens() == 0) continue;
+      n_proposed += static_cast<std::uint32_t>(round.proposal.n_tokens());
       kv::SequencePages& pages = round.sequence->pages;
       const std::size_t n_rejected = round.proposal.n_tokens() - round.n_confirmed;
       pages.truncate(*impl.pools, pages.length() - static_cast<std::uint32_t>(n_rejected));
       pages.release_behind_window(*impl.pools);
     }
-    if (impl.drafting && n_steps == 1)
-      impl.drafting->planner().add_target_step(n_rows, time.count());
+    if (impl.drafting && n_steps == 1) {
+      using Milliseconds = std::chrono::duration<double, std::milli>;
+      generate::DraftPlanner& planner = impl.drafting->planner();
+      planner.add_target_step(n_rows, Milliseconds(end - start).count());
+      planner.add_round(static_cast<std::uint32_t>(rounds.size()), n_rows - n_proposed,
+                        n_proposed > 0, n_tokens, Milliseconds(end - round_start).count());
+    }
   }
 
   std::vector<Generation> results;

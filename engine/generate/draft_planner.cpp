@@ -25,6 +25,21 @@ std::size_t likeliest(std::span<const DraftCandidate> candidates,
 
 }  // namespace
 
+void DraftPlanner::add_round(std::uint32_t n_answers, std::uint32_t n_plain_rows, bool drafted,
+                             std::uint32_t n_tokens, double ms) {
+  constexpr double kShareOfTime = 0.01;
+  constexpr double kLargestLoss = 3;  // of one round: more is an interruption by other work
+  double saved_steps = kShareOfTime;
+  if (drafted) {
+    const std::optional<double> plain_ms = target_.estimate(n_plain_rows);
+    if (!plain_ms) return;
+    const double plain_steps = static_cast<double>(n_tokens) / n_answers;
+    saved_steps = std::max(plain_steps - ms / *plain_ms, -kLargestLoss);
+  }
+  // Savings are soon forgotten: text that drafts do not fit must be noticed at once.
+  balance_steps_ = std::min(balance_steps_ + saved_steps, kLargestDebt);
+}
+
 std::vector<std::uint32_t> DraftPlanner::plan_fixed(std::span<const DraftCandidate> candidates,
                                                     std::uint32_t room) const {
   std::vector<std::uint32_t> drafts(candidates.size(), 0);
@@ -46,6 +61,7 @@ std::vector<std::uint32_t> DraftPlanner::plan(std::span<const DraftCandidate> ca
   if (n_answers == 0 || base_rows >= StepCosts::kMaxRows) return drafts;
   if (fixed_) return plan_fixed(candidates, StepCosts::kMaxRows - base_rows);
 
+  if (balance_steps_ <= 0) return drafts;
   // Without a measurement of the plain step there is nothing to compare with: it comes first.
   const std::optional<double> plain_ms = target_.estimate(base_rows);
   if (!plain_ms || target_.most_rows() < base_rows) return drafts;

@@ -43,6 +43,10 @@ class DraftPlanner {
 
   void add_target_step(std::uint32_t n_rows, double ms) { target_.add(n_rows, ms); }
   void add_draft_step(std::uint32_t n_rows, double ms) { draft_.add(n_rows, ms); }
+  /// A round of the target: the rows it would have had without drafts, the tokens that it gave, and
+  /// its time, drafting included.
+  void add_round(std::uint32_t n_answers, std::uint32_t n_plain_rows, bool drafted,
+                 std::uint32_t n_tokens, double ms);
   void add_outcome(bool accepted) { acceptance_.add(accepted); }
   /// What to expect of an answer that has shown nothing yet.
   [[nodiscard]] double expected_acceptance() const { return acceptance_.rate(); }
@@ -60,6 +64,10 @@ class DraftPlanner {
   StepCosts target_;
   StepCosts draft_;
   Acceptance acceptance_{0.6};
+  /// What drafting has saved, in plain steps. Below 0 nothing is drafted until plain steps have
+  /// paid for it: whatever the estimates say, it costs no more than this and a share of the time.
+  double balance_steps_ = kLargestDebt;
+  static constexpr double kLargestDebt = 4;
 };
 
 }  // namespace preflight::generate

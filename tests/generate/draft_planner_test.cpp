@@ -2,8 +2,10 @@
 
 #include "engine/generate/draft_planner.h"
 
+#include <cmath>
 #include <functional>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -25,13 +27,17 @@ std::uint32_t total(const std::vector<std::uint32_t>& drafts) {
 /// them drafted.
 std::vector<std::uint32_t> after_rounds(DraftPlanner& planner, const Device& device,
                                         std::size_t n_answers, double acceptance, int n_rounds,
-                                        double* total_ms = nullptr) {
+                                        double* total_ms = nullptr,
+                                        std::optional<double> actual = {}) {
   std::vector<std::uint32_t> drafts;
   for (int round = 0; round < n_rounds; round++) {
     const std::vector<DraftCandidate> candidates(
         n_answers, DraftCandidate{.acceptance = acceptance, .most_drafts = 100});
     drafts = planner.plan(candidates, 0);
     double ms = 0;
+    std::uint32_t n_right = 0;
+    for (const std::uint32_t planned : drafts)
+      n_right += static_cast<std::uint32_t>(std::lround(planned * actual.value_or(acceptance)));
     for (std::uint32_t n = 1; n <= DraftPlanner::kMaxDrafts; n++) {
       std::uint32_t rows = 0;
       for (const std::uint32_t planned : drafts) rows += planned >= n ? 1 : 0;
@@ -41,6 +47,9 @@ std::vector<std::uint32_t> after_rounds(DraftPlanner& planner, const Device& dev
     }
     const std::uint32_t rows = static_cast<std::uint32_t>(n_answers) + total(drafts);
     planner.add_target_step(rows, device.step_ms(rows));
+    planner.add_round(static_cast<std::uint32_t>(n_answers), static_cast<std::uint32_t>(n_answers),
+                      total(drafts) > 0, static_cast<std::uint32_t>(n_answers) + n_right,
+                      ms + device.step_ms(rows));
     if (total_ms != nullptr) *total_ms += ms + device.step_ms(rows);
   }
   return drafts;
@@ -110,6 +119,15 @@ TEST(DraftPlanner, DraftsNothingWhereItIsNeverRight) {
   const Device device{[](std::uint32_t) { return 100.0; }, 4.0};
   DraftPlanner planner({});
   EXPECT_EQ(total(after_rounds(planner, device, 1, 0.02, 50)), 0u);
+}
+
+TEST(DraftPlanner, WhatItCostsIsBoundedWhateverIsExpected) {
+  // Drafts are expected to be right and never are.
+  const Device device{[](std::uint32_t rows) { return 90.0 + 10.0 * rows; }, 20.0};
+  DraftPlanner planner({});
+  double ms = 0;
+  after_rounds(planner, device, 1, 0.9, 1000, &ms, 0.0);
+  EXPECT_LE(ms, 1.02 * 1000 * 100);
 }
 
 TEST(DraftPlanner, TheLikelierAnswerGetsMore) {
