@@ -1,69 +1,27 @@
 // Greedy generation of several answers at once: one step a round for all of them.
 
 #include <algorithm>
-#include <array>
-#include <limits>
+#include <chrono>
 
 #include <fmt/format.h>
 
+#include "engine/answer.h"
+#include "engine/drafting.h"
 #include "engine/engine_impl.h"
 
 namespace preflight::engine {
 namespace {
 
-/// One answer in the making.
-struct Answer {
-  SequenceId sequence{};
-  std::optional<generate::ConstraintState> state;
-  std::uint32_t max_tokens = 0;
-  generate::ChoiceReader choices;
-  std::string open_pointer;  ///< of the choice that is open; empty: none
-  double open_margin = 0;
-  Generation result;
-  bool ended = false;
-
-  /// Text that the schema leaves no choice about, taken into the answer.
-  Result<std::vector<std::int32_t>> take_forced() {
-    std::vector<std::int32_t> taken;
-    if (!state) return taken;
-    for (std::vector<std::int32_t> ids = state->forced(); !ids.empty(); ids = state->forced()) {
-      for (const std::int32_t id : ids) {
-        PREFLIGHT_TRY_VOID(state->advance(id));
-        taken.push_back(id);
-      }
-      if (state->done()) break;
-    }
-    result.n_forced_tokens += static_cast<std::uint32_t>(taken.size());
-    result.ids.insert(result.ids.end(), taken.begin(), taken.end());
-    return taken;
-  }
-};
-
-/// The gap between the two best logits that the mask allows.
-double margin_of(std::span<const float> logits, std::span<const std::uint32_t> mask) {
-  std::array<float, 2> best;
-  best.fill(-std::numeric_limits<float>::infinity());
-  for (std::size_t id = 0; id < logits.size(); id++) {
-    if ((mask[id / 32] >> (id % 32) & 1) == 0) continue;
-    if (logits[id] > best[0]) {
-      best[1] = best[0];
-      best[0] = logits[id];
-    } else if (logits[id] > best[1]) {
-      best[1] = logits[id];
-    }
-  }
-  return static_cast<double>(best[0]) - static_cast<double>(best[1]);
-}
-
-/// What an answer may continue with: its constraint's mask, with the stop tokens where it may end.
-std::vector<std::uint32_t> mask_of(const Answer& answer,
-                                   std::span<const std::uint32_t> free_text_mask,
-                                   std::span<const std::int32_t> stop) {
-  if (!answer.state) return {free_text_mask.begin(), free_text_mask.end()};
-  std::vector<std::uint32_t> mask = *answer.state->mask();
-  if (answer.state->can_stop())
-    for (const std::int32_t id : stop) mask[static_cast<std::uint32_t>(id) / 32] |= 1u << (id % 32);
-  return mask;
+/// What the step reads of a round, and the rows that decide: the one before each draft, and the
+/// last of all.
+Work with_proposal(Work work, const Proposal& proposal) {
+  const auto last = static_cast<std::uint32_t>(work.inputs.size() - 1);
+  for (std::uint32_t i = 0; i < proposal.drafted.size(); i++) work.wanted.push_back(last + i);
+  for (const std::int32_t id : proposal.drafted) work.inputs.push_back({.token = id});
+  for (const std::int32_t id : proposal.forced) work.inputs.push_back({.token = id});
+  work.wanted.push_back(static_cast<std::uint32_t>(work.inputs.size() - 1));
+  work.tentative = proposal.n_tokens() > 0;
+  return work;
 }
 
 }  // namespace
@@ -73,10 +31,7 @@ Result<std::vector<Generation>> Engine::generate(
     const std::function<void(std::size_t row, std::int32_t id)>& on_token) {
   Impl& impl = *impl_;
   const Stopwatch stopwatch(impl.meter.generate_seconds);
-  const std::vector<std::int32_t>& stop = special_tokens().stop;
-  const auto is_stop = [&](std::int32_t id) {
-    return std::find(stop.begin(), stop.end(), id) != stop.end();
-  };
+  const AnswerRules rules{.free_text_mask = impl.free_text_mask, .stop = special_tokens().stop};
 
   std::vector<Answer> answers;
   for (const GenerateRow& row : rows) {
@@ -84,106 +39,143 @@ Result<std::vector<Generation>> Engine::generate(
       return fail(
           ErrorCode::kInvalidInput,
           "generation needs a token to go on from: the sequence is empty or ends in an image");
+    const double expected = impl.drafting ? impl.drafting->planner().expected_acceptance() : 0.0;
     answers.push_back({.sequence = row.sequence,
                        .state = row.constraint,
                        .max_tokens = row.max_tokens,
-                       .choices = generate::ChoiceReader(stop),
+                       .choices = generate::ChoiceReader(special_tokens().stop),
                        .open_pointer = {},
                        .open_margin = 0,
                        .result = {},
-                       .ended = row.max_tokens == 0 && !row.constraint});
+                       .ended = row.max_tokens == 0 && !row.constraint,
+                       .acceptance = generate::Acceptance(expected),
+                       .hidden_row = {}});
   }
+  const auto report = [&](const Answer& answer, std::int32_t id) {
+    if (on_token) on_token(static_cast<std::size_t>(&answer - answers.data()), id);
+  };
 
   std::vector<float> logits;
   for (;;) {
     // What each answer appends in this step: what is pending, then what its schema forces.
-    std::vector<std::size_t> active;
-    std::vector<Work> works;
-    std::vector<std::vector<std::uint32_t>> masks;
-    for (std::size_t ix = 0; ix < answers.size(); ix++) {
-      Answer& answer = answers[ix];
+    std::vector<Round> rounds;
+    for (Answer& answer : answers) {
       if (answer.ended) continue;
       PREFLIGHT_TRY(const std::vector<std::int32_t> forced, answer.take_forced());
       impl.meter.forced_tokens += forced.size();
       Sequence& sequence = impl.at(answer.sequence);
       for (const std::int32_t id : forced) {
         sequence.pending.push_back({.token = id, .soft_row = {}});
-        if (on_token) on_token(ix, id);
+        report(answer, id);
       }
       if (answer.state && answer.state->done()) {
         answer.ended = true;
         answer.result.finish_reason = FinishReason::kSchema;
         continue;
       }
-      Work work = impl.work_of(answer.sequence, {});
-      work.wanted = {static_cast<std::uint32_t>(work.inputs.size() - 1)};
-      works.push_back(std::move(work));
-      masks.push_back(mask_of(answer, impl.free_text_mask, stop));
-      active.push_back(ix);
+      rounds.push_back({.answer = &answer, .sequence = &sequence, .proposal = {}});
+      rounds.back().proposal.masks.push_back(rules.mask(answer.state));
     }
-    if (active.empty()) break;
+    if (rounds.empty()) break;
+    const auto round_start = std::chrono::steady_clock::now();
+    if (impl.drafting)
+      PREFLIGHT_TRY_VOID(
+          impl.drafting->propose(rounds, rules, *impl.pools, impl.plan.context_tokens));
+    std::vector<Work> works;
+    for (const Round& round : rounds) {
+      works.push_back(with_proposal(impl.work_of(round.answer->sequence, {}), round.proposal));
+      impl.meter.drafted_tokens += round.proposal.drafted.size();
+      round.answer->result.n_drafted_tokens +=
+          static_cast<std::uint32_t>(round.proposal.drafted.size());
+    }
 
+    std::uint32_t n_tokens = 0;
     const auto take_rows = [&](std::span<const WantedRow> wanted) -> Result<void> {
       std::vector<std::uint32_t> step_rows;
       std::vector<std::span<const std::uint32_t>> step_masks;
       for (const WantedRow& row : wanted) {
         step_rows.push_back(row.row);
-        step_masks.push_back(masks[row.work]);
+        step_masks.push_back(rounds[row.work].proposal.masks[row.wanted]);
       }
       PREFLIGHT_TRY(const std::vector<params::ArgmaxEntry> best,
                     impl.decoder->head(step_rows, step_masks));
       for (std::uint32_t i = 0; i < wanted.size(); i++) {
-        Answer& answer = answers[active[wanted[i].work]];
+        Round& round = rounds[wanted[i].work];
+        if (!round.open) continue;
+        Answer& answer = *round.answer;
+        const Proposal& proposal = round.proposal;
         if (best[i].token == 0xffffffffu)
           return fail(ErrorCode::kInternal, "no token was allowed, or every logit was NaN");
         const auto token = static_cast<std::int32_t>(best[i].token);
 
-        if (answer.state) {
-          if (const auto choice = answer.state->choice()) {
-            logits.resize(config().vocab_size);
-            PREFLIGHT_TRY_VOID(impl.decoder->read_logits(impl.uploader, i, logits));
-            if (answer.open_pointer != choice->pointer) {
-              answer.open_pointer = choice->pointer;
-              answer.open_margin = margin_of(logits, step_masks[i]);
-            }
-            PREFLIGHT_TRY_VOID(answer.choices.read(*answer.state, logits, token));
-            for (generate::ChoiceOutcome& outcome : answer.choices.take()) {
-              answer.result.choices.push_back({std::move(outcome), answer.open_margin});
-              answer.open_pointer.clear();
-            }
-          }
+        const auto choice = answer.state ? answer.state->choice() : std::nullopt;
+        if (choice) {
+          logits.resize(config().vocab_size);
+          PREFLIGHT_TRY_VOID(impl.decoder->read_logits(impl.uploader, i, logits));
+          PREFLIGHT_TRY_VOID(answer.read_choice(choice->pointer, logits, step_masks[i], token));
         }
-
-        answer.result.ids.push_back(token);
-        if (on_token) on_token(active[wanted[i].work], token);
-        // Only now is what was pending part of the cache; the new token is what is pending next.
-        impl.at(answer.sequence).pending.assign(1, {.token = token, .soft_row = {}});
-        if (is_stop(token)) {
-          answer.ended = true;
-          answer.result.finish_reason = FinishReason::kStop;
-        } else if (answer.state) {
-          PREFLIGHT_TRY_VOID(answer.state->advance(token));
-          if (answer.state->done()) {
-            answer.ended = true;
-            answer.result.finish_reason = FinishReason::kSchema;
-          }
-        } else if (answer.result.ids.size() >= answer.max_tokens) {
-          answer.ended = true;
-          answer.result.finish_reason = FinishReason::kLength;
-        }
+        PREFLIGHT_TRY_VOID(answer.take(token, rules));
+        report(answer, token);
         impl.meter.generated_tokens++;
+        n_tokens++;
+        answer.hidden_row = wanted[i].row;
+        // Only now is what was pending part of the cache; the new token is what is pending next.
+        round.sequence->pending.assign(1, {.token = token, .soft_row = {}});
+
+        const std::size_t place = wanted[i].wanted;
+        const bool drafted = place < proposal.drafted.size();
+        round.open = drafted && token == proposal.drafted[place];
+        if (drafted) {
+          answer.acceptance.add(round.open);
+          impl.drafting->planner().add_outcome(round.open);
+        }
+        if (!round.open) continue;
+        round.n_confirmed++;
+        answer.result.n_accepted_tokens++;
+        impl.meter.accepted_tokens++;
+        if (place + 1 < proposal.drafted.size()) continue;
+        // The step holds the text that the schema forces from here on.
+        PREFLIGHT_TRY(const std::vector<std::int32_t> forced, answer.take_forced());
+        PREFLIGHT_ASSERT(forced == proposal.forced && !answer.ended);
+        impl.meter.forced_tokens += forced.size();
+        round.n_confirmed += forced.size();
+        for (const std::int32_t id : forced) report(answer, id);
       }
       return {};
     };
+    std::uint32_t n_steps = 0;
+    std::uint32_t n_rows = 0;
+    const auto start = std::chrono::steady_clock::now();
     PREFLIGHT_TRY_VOID(impl.scheduler->run(
         works, take_rows,
-        [&](std::uint32_t n_rows) {
-          if (n_rows <= kMaxNarrowRows)
+        [&](std::uint32_t n_step_rows) {
+          n_steps++;
+          n_rows += n_step_rows;
+          if (n_step_rows <= kMaxNarrowRows)
             impl.meter.narrow_steps++;
           else
             impl.meter.wide_steps++;
         },
         cancelled));
+    const auto end = std::chrono::steady_clock::now();
+    std::uint32_t n_proposed = 0;
+
+    for (Round& round : rounds) {
+      if (n_steps > 1) round.answer->hidden_row.reset();  // gone with the last step's
+      if (round.proposal.n_tokens() == 0) continue;
+      n_proposed += static_cast<std::uint32_t>(round.proposal.n_tokens());
+      kv::SequencePages& pages = round.sequence->pages;
+      const std::size_t n_rejected = round.proposal.n_tokens() - round.n_confirmed;
+      pages.truncate(*impl.pools, pages.length() - static_cast<std::uint32_t>(n_rejected));
+      pages.release_behind_window(*impl.pools);
+    }
+    if (impl.drafting && n_steps == 1) {
+      using Milliseconds = std::chrono::duration<double, std::milli>;
+      generate::DraftPlanner& planner = impl.drafting->planner();
+      planner.add_target_step(n_rows, Milliseconds(end - start).count());
+      planner.add_round(static_cast<std::uint32_t>(rounds.size()), n_rows - n_proposed,
+                        n_proposed > 0, n_tokens, Milliseconds(end - round_start).count());
+    }
   }
 
   std::vector<Generation> results;

@@ -173,7 +173,7 @@ Result<void> Engine::logits(
     PREFLIGHT_TRY_VOID(impl_->decoder->head(step_rows, masks));
     for (std::uint32_t i = 0; i < rows.size(); i++) {
       PREFLIGHT_TRY_VOID(impl_->decoder->read_logits(impl_->uploader, i, row));
-      take(rows[i].input - n_pending, row);
+      take(wanted[rows[i].wanted], row);
     }
     return {};
   };
@@ -185,6 +185,40 @@ Result<void> Engine::logits(
                                            {}));
   work.sequence->pending.clear();
   return {};
+}
+
+Result<DraftTrace> Engine::draft(SequenceId sequence, std::span<const Input> inputs,
+                                 std::int32_t token, std::uint32_t n_drafts) {
+  PREFLIGHT_ASSERT(impl_->drafter != nullptr && !inputs.empty());
+  PREFLIGHT_TRY_VOID(impl_->check_inputs(inputs));
+  Work work = impl_->work_of(sequence, inputs);
+  work.wanted = {static_cast<std::uint32_t>(work.inputs.size() - 1)};
+  DraftTrace trace;
+  std::uint32_t hidden_row = 0;
+  const auto take_rows = [&](std::span<const WantedRow> rows) -> Result<void> {
+    hidden_row = rows.front().row;
+    trace.hidden.resize(config().model_dim);
+    return impl_->decoder->read_hidden(impl_->uploader, hidden_row, trace.hidden);
+  };
+  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, take_rows, [](std::uint32_t) {}, {}));
+  work.sequence->pending.clear();
+
+  const kv::SequencePages& pages = work.sequence->pages;
+  for (std::uint32_t i = 0; i < n_drafts; i++) {
+    const forward::DraftRow row{.pages = {pages.sliding(), pages.full()},
+                                .newest_key = pages.length() - 1,
+                                .token = token,
+                                .hidden_row = i == 0 ? hidden_row : 0,
+                                .mask = impl_->free_text_mask};
+    PREFLIGHT_TRY(const std::vector<params::ArgmaxEntry> best,
+                  impl_->drafter->step({&row, 1}, i == 0 ? forward::HiddenRows::kTarget
+                                                         : forward::HiddenRows::kDraft));
+    token = static_cast<std::int32_t>(best.front().token);
+    trace.ids.push_back(token);
+    trace.logits.emplace_back(config().vocab_size);
+    PREFLIGHT_TRY_VOID(impl_->drafter->read_logits(impl_->uploader, 0, trace.logits.back()));
+  }
+  return trace;
 }
 
 }  // namespace preflight::engine

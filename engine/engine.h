@@ -29,6 +29,10 @@ enum class KvFormat { kF32, kF16 };
 struct EngineOptions {
   std::filesystem::path model;   ///< GGUF file or Hugging Face directory
   std::filesystem::path mmproj;  ///< image and sound weights of a GGUF model; may be empty
+  /// GGUF file or Hugging Face directory of the model's drafter; empty: answers are not drafted.
+  std::filesystem::path drafter;
+  /// Tokens to draft for each round of an answer; default: as many as measurably pay.
+  std::optional<std::uint32_t> draft_tokens;
   vk::DeviceOptions device;
   std::optional<vk::Tier> tier;  ///< default: what the tuning table says for the device
   KvFormat kv = KvFormat::kF16;
@@ -43,9 +47,10 @@ struct MemoryPlan {
   std::uint64_t pages_bytes = 0;
   std::uint64_t arena_bytes = 0;
   std::uint64_t staging_bytes = 0;
+  std::uint64_t drafter_bytes = 0;  ///< its weights and scratch
   std::uint64_t budget_bytes = 0;
   [[nodiscard]] std::uint64_t total_bytes() const {
-    return weights_bytes + pages_bytes + arena_bytes + staging_bytes;
+    return weights_bytes + pages_bytes + arena_bytes + staging_bytes + drafter_bytes;
   }
 };
 
@@ -80,6 +85,13 @@ struct ChoiceReading {
   double margin = 0;  ///< gap of the two best allowed logits where the choice was first open
 };
 
+/// What a drafter saw and thought of the tokens that may follow one.
+struct DraftTrace {
+  std::vector<float> hidden;               ///< f32 [model_dim], the target's final row before it
+  std::vector<std::int32_t> ids;           ///< [n_drafts]
+  std::vector<std::vector<float>> logits;  ///< by draft, f32 [vocab_size]
+};
+
 enum class FinishReason { kStop, kLength, kSchema };
 
 struct Generation {
@@ -87,6 +99,8 @@ struct Generation {
   std::string text;               ///< special tokens kept, the stop token left out
   FinishReason finish_reason = FinishReason::kLength;
   std::uint32_t n_forced_tokens = 0;
+  std::uint32_t n_drafted_tokens = 0;   ///< proposed by the drafter and looked at by the model
+  std::uint32_t n_accepted_tokens = 0;  ///< those that the model agreed with
   std::vector<ChoiceReading> choices;
 };
 
@@ -95,6 +109,8 @@ struct Meter {
   std::uint64_t prefilled_tokens = 0;
   std::uint64_t generated_tokens = 0;
   std::uint64_t forced_tokens = 0;
+  std::uint64_t drafted_tokens = 0;
+  std::uint64_t accepted_tokens = 0;
   std::uint64_t narrow_steps = 0;  ///< steps of at most kMaxNarrowRows rows
   std::uint64_t wide_steps = 0;
   double prefill_seconds = 0;
@@ -165,6 +181,12 @@ class Engine {
   [[nodiscard]] Result<void> logits(
       SequenceId sequence, std::span<const Input> inputs, std::span<const std::uint32_t> wanted,
       const std::function<void(std::uint32_t index, std::span<const float>)>& take);
+
+  /// Appends inputs and drafts `n_drafts` tokens that may follow `token`, which would stand behind
+  /// them; nothing is verified, and nothing stays pending. For numerical comparison; the engine has
+  /// a drafter.
+  [[nodiscard]] Result<DraftTrace> draft(SequenceId sequence, std::span<const Input> inputs,
+                                         std::int32_t token, std::uint32_t n_drafts);
 
   /// Greedy continuation of all rows, decoded together. The rows' results are independent of their
   /// company. `on_token(row, id)` is called as tokens come.

@@ -7,12 +7,16 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/drafting.h"
 #include "engine/engine.h"
 #include "engine/forward/arena.h"
 #include "engine/forward/decoder.h"
+#include "engine/forward/drafter.h"
+#include "engine/forward/drafter_weights.h"
 #include "engine/forward/embedders.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/model_weights.h"
+#include "engine/model/drafter_file.h"
 #include "engine/model/model_file.h"
 #include "engine/scheduler.h"
 #include "vk/device.h"
@@ -50,6 +54,11 @@ struct Engine::Impl {
   std::optional<forward::Kernels> kernels;
   std::unique_ptr<forward::Embedders> embedders;
   std::unique_ptr<forward::Decoder> decoder;
+  // The drafter's, where one was given.
+  std::optional<model::DrafterFile> drafter_file;
+  std::optional<forward::DrafterWeights> drafter_weights;
+  std::unique_ptr<forward::Drafter> drafter;
+  std::optional<Drafting> drafting;
   std::optional<kv::Pools> pools;
   std::optional<Scheduler> scheduler;
 
@@ -60,6 +69,7 @@ struct Engine::Impl {
   /// Tokens that free text may end in or consist of: all but the suppressed and the placeholders.
   std::vector<std::uint32_t> free_text_mask;
 
+  Result<void> load_drafter(const EngineOptions& options, const forward::Tuning& tuning);
   [[nodiscard]] const model::ModelConfig& config() const { return file.config(); }
   Sequence& at(SequenceId id);
   /// The sequence's pending inputs, then `more`. What is pending stays owned by the sequence.

@@ -1,10 +1,13 @@
 #include <algorithm>
 #include <chrono>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "engine/engine_impl.h"
+#include "engine/forward/draft_arena.h"
 #include "engine/forward/self_test.h"
 #include "engine/forward/tuning.h"
 #include "shaders/params/step.h"
@@ -111,13 +114,39 @@ Result<void> check_model(const model::ModelConfig& config, const forward::ArenaP
   return {};
 }
 
+/// As check_model, for the drafter's own sizes.
+Result<void> check_drafter_sizes(const model::DrafterConfig& config, const std::string& name) {
+  if (config.layers.model_dim % 4 == 0 && config.layers.ffn_dim % 4 == 0) return {};
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("{}: a drafter's sizes must be multiples of 4, found model {} and FFN {}",
+                          name, config.layers.model_dim, config.layers.ffn_dim));
+}
+
 }  // namespace
+
+Result<void> Engine::Impl::load_drafter(const EngineOptions& options,
+                                        const forward::Tuning& tuning) {
+  PREFLIGHT_TRY(drafter_weights, forward::load_drafter_weights(device, uploader, *drafter_file,
+                                                               tuning.weight_lanes));
+  PREFLIGHT_TRY(drafter,
+                forward::Drafter::create(device, submitter, *kernels, drafter_file->config(),
+                                         *drafter_weights, config(), *weights, *arena, plan));
+  drafting.emplace(*drafter, options.draft_tokens);
+  return {};
+}
 
 Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   if (options.max_sequences == 0 || options.max_sequences > 256)
     return fail(ErrorCode::kInvalidInput,
                 fmt::format("max_sequences is {}, expected 1 to 256", options.max_sequences));
   PREFLIGHT_TRY(model::ModelFile file, model::ModelFile::open(options.model, options.mmproj));
+  std::optional<model::DrafterFile> drafter_file;
+  if (!options.drafter.empty()) {
+    PREFLIGHT_TRY(drafter_file, model::DrafterFile::open(options.drafter));
+    PREFLIGHT_TRY_VOID(
+        model::check_drafter_fits(drafter_file->config(), file.config(), drafter_file->name()));
+    PREFLIGHT_TRY_VOID(check_drafter_sizes(drafter_file->config(), drafter_file->name()));
+  }
   PREFLIGHT_TRY(text::TokenizerData tokenizer_data, file.tokenizer_data());
   PREFLIGHT_TRY(text::Tokenizer tokenizer, text::Tokenizer::create(std::move(tokenizer_data)));
   const model::SpecialTokens& tokens = file.special_tokens();
@@ -135,6 +164,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   PREFLIGHT_TRY(vk::Uploader uploader, vk::Uploader::create(device, kStagingBytes));
   auto impl = std::make_unique<Impl>(std::move(file), std::move(tokenizer), std::move(vocabulary),
                                      std::move(device), std::move(submitter), std::move(uploader));
+  impl->drafter_file = std::move(drafter_file);
   const model::ModelConfig& config = impl->config();
   const vk::DeviceDescription& description = impl->device.description();
 
@@ -163,14 +193,23 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   memory.arena_bytes =
       impl->plan.arena_bytes(config, act16) + forward::Embedders::scratch_bytes(config, act16);
   memory.staging_bytes = description.unified_memory ? 0 : kStagingBytes;
+  if (impl->drafter_file) {
+    PREFLIGHT_TRY(memory.drafter_bytes, forward::drafter_weights_bytes(
+                                            *impl->drafter_file, description, tuning.weight_lanes));
+    memory.drafter_bytes +=
+        forward::DraftArena::bytes(impl->drafter_file->config(), impl->plan, act16);
+  }
   memory.budget_bytes = impl->device.free_bytes();
   if (memory.total_bytes() > memory.budget_bytes) {
     const std::uint32_t fits = fitting_context(config, options, tuning, memory, act16, kv16);
     return fail(ErrorCode::kOutOfMemory,
                 fmt::format("the model needs {} MiB (weights {}, KV cache of {} tokens {}, scratch "
-                            "{}), {} MiB are free on {}; {}",
+                            "{}{}), {} MiB are free on {}; {}",
                             memory.total_bytes() / kMiB, memory.weights_bytes / kMiB, context,
                             memory.pages_bytes / kMiB, memory.arena_bytes / kMiB,
+                            memory.drafter_bytes == 0
+                                ? std::string()
+                                : fmt::format(", drafter {}", memory.drafter_bytes / kMiB),
                             memory.budget_bytes / kMiB, description.name,
                             fits == 0 ? std::string("no context length fits")
                                       : fmt::format("a context of {} tokens would fit", fits)));
@@ -188,6 +227,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   PREFLIGHT_TRY(impl->decoder,
                 forward::Decoder::create(impl->device, impl->submitter, *impl->kernels, config,
                                          *impl->weights, *impl->arena, impl->plan));
+  if (impl->drafter_file) PREFLIGHT_TRY_VOID(impl->load_drafter(options, tuning));
   PREFLIGHT_TRY_VOID(forward::self_test({.device = impl->device,
                                          .submitter = impl->submitter,
                                          .uploader = impl->uploader,

@@ -102,6 +102,7 @@ Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> p
       }
       step.rows.push_back({.sequence = sequence,
                            .position = position,
+                           .rope_position = position,
                            .last_visible = last_visible,
                            .token = input.token,
                            .soft_row = input.soft_row});
@@ -111,14 +112,16 @@ Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> p
     take_back();
     return ran;
   }
-  for (const Piece& piece : pieces) works[piece.work].sequence->pages.release_behind_window(pools_);
+  for (const Piece& piece : pieces)
+    if (!works[piece.work].tentative)
+      works[piece.work].sequence->pages.release_behind_window(pools_);
   return {};
 }
 
 Result<void> Scheduler::run(std::span<Work> works, const TakeRows& take_rows,
                             const StepDone& step_done, const Cancelled& cancelled) {
   std::vector<std::size_t> done(works.size(), 0);
-  std::vector<std::size_t> wanted_done(works.size(), 0);
+  std::vector<std::uint32_t> wanted_done(works.size(), 0);
   for (;;) {
     PREFLIGHT_TRY(const std::vector<Piece> pieces, next_pieces(works, done));
     if (pieces.empty()) return {};
@@ -128,10 +131,10 @@ Result<void> Scheduler::run(std::span<Work> works, const TakeRows& take_rows,
     std::uint32_t row = 0;
     for (const Piece& piece : pieces) {
       const Work& work = works[piece.work];
-      std::size_t& next = wanted_done[piece.work];
+      std::uint32_t& next = wanted_done[piece.work];
       for (; next < work.wanted.size() && work.wanted[next] < piece.first + piece.n; next++)
-        wanted.push_back({piece.work, work.wanted[next],
-                          row + work.wanted[next] - static_cast<std::uint32_t>(piece.first)});
+        wanted.push_back(
+            {piece.work, next, row + work.wanted[next] - static_cast<std::uint32_t>(piece.first)});
       row += static_cast<std::uint32_t>(piece.n);
       done[piece.work] += piece.n;
     }

@@ -29,13 +29,16 @@ struct Work {
   Sequence* sequence = nullptr;
   std::vector<Input> inputs;
   std::vector<std::uint32_t> wanted;  ///< indices into `inputs`, ascending
+  /// The last inputs may be taken back: the window of what stands before them is kept, and the
+  /// caller releases what is behind it.
+  bool tentative = false;
 };
 
 /// A row whose logits are wanted, after the step that computed it.
 struct WantedRow {
-  std::size_t work = 0;     ///< which Work
-  std::uint32_t input = 0;  ///< which of its inputs
-  std::uint32_t row = 0;    ///< which row of the step
+  std::size_t work = 0;      ///< which Work
+  std::uint32_t wanted = 0;  ///< which of its wanted rows
+  std::uint32_t row = 0;     ///< which row of the step
 };
 
 /// Packs inputs of several sequences into steps and runs them. Chunks never split a vision block.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/forward/kernels.h"
@@ -72,5 +73,12 @@ struct Arena {
   /// the padding meets zero weights, so it must be finite.
   [[nodiscard]] Result<void> clear(vk::Device& device, vk::Submitter& submitter);
 };
+
+/// The values of a buffer that the host sees.
+template <class T>
+[[nodiscard]] std::span<T> host_values(const vk::Buffer& buffer) {
+  const auto bytes = buffer.host_view();
+  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
 
 }  // namespace preflight::forward

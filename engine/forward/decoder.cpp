@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstring>
 
+#include "engine/forward/step_inputs.h"
+#include "engine/model/half.h"
 #include "shaders/params/attention.h"
 #include "shaders/params/embed.h"
 #include "shaders/params/norm.h"
@@ -13,22 +13,6 @@ namespace preflight::forward {
 namespace {
 
 using model::LayerKind;
-
-template <class T>
-std::span<T> host(const vk::Buffer& buffer) {
-  const auto bytes = buffer.host_view();
-  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
-}
-
-/// Cosine and sine of position * inv_freq for the first n_rotated pairs. The angle is a float32
-/// product, as in the reference; its functions are exact to float32, which a GPU's are not.
-void write_rope(std::span<float> out, std::uint32_t position, std::span<const float> inv_freq) {
-  for (std::size_t i = 0; i < inv_freq.size(); i++) {
-    const double angle = static_cast<float>(position) * inv_freq[i];
-    out[2 * i] = static_cast<float>(std::cos(angle));
-    out[2 * i + 1] = static_cast<float>(std::sin(angle));
-  }
-}
 
 }  // namespace
 
@@ -259,59 +243,10 @@ Result<std::vector<vk::CommandList>> Decoder::record_head(std::uint32_t n_rows) 
   return lists;
 }
 
-void Decoder::write_step(const Step& step) {
-  const auto tables = host<std::uint32_t>(arena_.page_tables);
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> table_of(step.sequences.size());
-  std::uint32_t at = 0;
-  for (std::size_t s = 0; s < step.sequences.size(); s++) {
-    const StepSequence& sequence = step.sequences[s];
-    table_of[s].first = at;
-    std::copy(sequence.sliding.begin(), sequence.sliding.end(), tables.begin() + at);
-    at += static_cast<std::uint32_t>(sequence.sliding.size());
-    table_of[s].second = at;
-    std::copy(sequence.full.begin(), sequence.full.end(), tables.begin() + at);
-    at += static_cast<std::uint32_t>(sequence.full.size());
-    PREFLIGHT_ASSERT(at <= tables.size());
-  }
-
-  const auto infos = host<params::RowInfo>(arena_.row_infos);
-  const auto soft = host<float>(arena_.soft);
-  const auto sliding_rope = host<float>(arena_.sliding_rope);
-  const auto full_rope = host<float>(arena_.full_rope);
-  std::uint32_t n_soft = 0;
-  for (std::size_t r = 0; r < step.rows.size(); r++) {
-    const StepRow& row = step.rows[r];
-    params::RowInfo info{.position = row.position,
-                         .last_visible = row.last_visible,
-                         .sliding_pages = table_of[row.sequence].first,
-                         .full_pages = table_of[row.sequence].second,
-                         .token = row.token,
-                         .soft_row = params::kNoSoftRow,
-                         .tile_first = 0,
-                         .tile_rows = 0};
-    if (row.soft_row != nullptr) {
-      std::copy_n(row.soft_row, config_.model_dim,
-                  soft.begin() + static_cast<std::ptrdiff_t>(n_soft) * config_.model_dim);
-      info.soft_row = n_soft++;
-    }
-    infos[r] = info;
-    const auto rope = [&](std::span<float> out, const AttentionLayout& layout,
-                          const std::vector<float>& inv_freq) {
-      if (layout.n_rotated == 0) return;
-      write_rope(out.subspan(2 * r * layout.n_rotated, std::size_t{2} * layout.n_rotated),
-                 row.position, std::span(inv_freq).first(layout.n_rotated));
-    };
-    rope(sliding_rope, plan_.sliding, config_.sliding_inv_freq);
-    rope(full_rope, plan_.full, config_.full_inv_freq);
-  }
-  write_row_tiles(infos.first(step.rows.size()),
-                  [&](std::uint32_t row) { return step.rows[row].sequence; });
-}
-
 Result<void> Decoder::run(const Step& step, const std::function<bool()>& cancelled) {
   const auto n_rows = static_cast<std::uint32_t>(step.rows.size());
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_rows);
-  write_step(step);
+  write_step(arena_, plan_, config_, step);
   return body_.run(
       submitter_, n_rows, [&] { return record_body(n_rows); }, cancelled);
 }
@@ -320,15 +255,15 @@ Result<std::vector<params::ArgmaxEntry>> Decoder::head(
     std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks) {
   const auto n_rows = static_cast<std::uint32_t>(rows.size());
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_head_rows && masks.size() == rows.size());
-  std::copy(rows.begin(), rows.end(), host<std::uint32_t>(arena_.head_rows).begin());
-  const auto mask_words_of = host<std::uint32_t>(arena_.masks);
+  std::copy(rows.begin(), rows.end(), host_values<std::uint32_t>(arena_.head_rows).begin());
+  const auto mask_words_of = host_values<std::uint32_t>(arena_.masks);
   for (std::size_t r = 0; r < masks.size(); r++) {
     PREFLIGHT_ASSERT(masks[r].size() == mask_words());
     std::copy(masks[r].begin(), masks[r].end(),
               mask_words_of.begin() + static_cast<std::ptrdiff_t>(r * mask_words()));
   }
   PREFLIGHT_TRY_VOID(head_.run(submitter_, n_rows, [&] { return record_head(n_rows); }, {}));
-  const auto best = host<params::ArgmaxEntry>(arena_.best).first(n_rows);
+  const auto best = host_values<params::ArgmaxEntry>(arena_.best).first(n_rows);
   return std::vector<params::ArgmaxEntry>(best.begin(), best.end());
 }
 
@@ -337,6 +272,19 @@ Result<void> Decoder::read_logits(vk::Uploader& uploader, std::uint32_t ix,
   PREFLIGHT_ASSERT(out.size() == config_.vocab_size && ix < plan_.max_head_rows);
   return uploader.read(arena_.logits, VkDeviceSize{ix} * config_.vocab_size * sizeof(float),
                        std::as_writable_bytes(out));
+}
+
+Result<void> Decoder::read_hidden(vk::Uploader& uploader, std::uint32_t row,
+                                  std::span<float> out) const {
+  PREFLIGHT_ASSERT(out.size() == config_.model_dim && row < plan_.max_rows);
+  const VkDeviceSize first = VkDeviceSize{row} * padded(config_.model_dim);
+  if (!act16_)
+    return uploader.read(arena_.normed, first * sizeof(float), std::as_writable_bytes(out));
+  std::vector<std::uint16_t> halves(out.size());
+  PREFLIGHT_TRY_VOID(uploader.read(arena_.normed, first * sizeof(std::uint16_t),
+                                   std::as_writable_bytes(std::span(halves))));
+  std::transform(halves.begin(), halves.end(), out.begin(), model::float_from_half);
+  return {};
 }
 
 Result<void> Decoder::copy_pages(std::span<const kv::PageCopy> copies) {

@@ -58,6 +58,10 @@ class Decoder {
   [[nodiscard]] Result<void> read_logits(vk::Uploader& uploader, std::uint32_t ix,
                                          std::span<float> out) const;
 
+  /// Final hidden row `row` of the last run, as the head reads it; out.size() == model_dim.
+  [[nodiscard]] Result<void> read_hidden(vk::Uploader& uploader, std::uint32_t row,
+                                         std::span<float> out) const;
+
   /// Copies pages within the pools, in every layer of the kind.
   [[nodiscard]] Result<void> copy_pages(std::span<const kv::PageCopy> copies);
 
@@ -75,6 +79,7 @@ class Decoder {
         plan_(plan),
         tuning_(kernels.options().tuning),
         kv16_(kernels.options().kv16),
+        act16_(kernels.options().act16),
         body_(tuning_.submission_ms),
         head_(tuning_.submission_ms) {}
 
@@ -82,7 +87,6 @@ class Decoder {
   Result<std::vector<vk::CommandList>> record_body(std::uint32_t n_rows) const;
   Result<std::vector<vk::CommandList>> record_head(std::uint32_t n_rows) const;
   void record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows) const;
-  void write_step(const Step& step);
 
   vk::Device& device_;
   vk::Submitter& submitter_;
@@ -91,6 +95,7 @@ class Decoder {
   ArenaPlan plan_;
   Tuning tuning_;
   bool kv16_;
+  bool act16_;
 
   std::vector<RowOp> embed_;  ///< by part of the table
   RowOp first_norm_;

@@ -1,85 +1,45 @@
 #include "engine/forward/model_weights.h"
 
-#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "engine/forward/tensor_loader.h"
 #include "engine/model/tensor.h"
 
 namespace preflight::forward {
 namespace {
 
-/// Reads tensors of one file onto one device.
-class Loader {
- public:
-  Loader(vk::Device& device, vk::Uploader& uploader, const model::ModelFile& file,
-         std::uint32_t lanes)
-      : device_(device), uploader_(uploader), file_(file), lanes_(lanes) {}
-
-  /// open() has checked that what the configuration asks for is there.
-  Result<const model::Tensor*> tensor(const std::string& name) const {
-    const model::Tensor* found = file_.find(name);
-    if (found == nullptr)
-      return fail(ErrorCode::kInternal, fmt::format("tensor \"{}\" was not checked at open", name));
-    return found;
-  }
-  Result<WeightMatrix> matrix(const std::string& name) const {
-    PREFLIGHT_TRY(const model::Tensor* found, tensor(name));
-    return load_matrix(device_, uploader_, *found, lanes_, kernel_type(found->type));
-  }
-  Result<std::vector<float>> values(const std::string& name) const {
-    PREFLIGHT_TRY(const model::Tensor* found, tensor(name));
-    std::vector<float> all(found->rows * found->cols);
-    PREFLIGHT_TRY_VOID(model::read_rows(*found, 0, found->rows, all));
-    return all;
-  }
-  Result<vk::Buffer> vector(const std::string& name) const {
-    PREFLIGHT_TRY(const std::vector<float> all, values(name));
-    PREFLIGHT_TRY(vk::Buffer buffer, vk::Buffer::create(device_, all.size() * sizeof(float),
-                                                        vk::Residency::kDevice, name));
-    PREFLIGHT_TRY_VOID(uploader_.write(buffer, 0, std::as_bytes(std::span(all))));
-    return buffer;
-  }
-  Result<LayerWeights> layer(std::uint32_t ix) const;
-  Result<VisionWeights> vision() const;
-
- private:
-  vk::Device& device_;
-  vk::Uploader& uploader_;
-  const model::ModelFile& file_;
-  std::uint32_t lanes_;
-};
-
-Result<LayerWeights> Loader::layer(std::uint32_t ix) const {
+Result<LayerWeights> load_layer(const TensorLoader& loader, const model::ModelConfig& config,
+                                std::uint32_t ix) {
   const std::string prefix = fmt::format("blk.{}.", ix);
-  PREFLIGHT_TRY(vk::Buffer attn_norm, vector(prefix + "attn_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer post_attention_norm, vector(prefix + "post_attention_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer ffn_norm, vector(prefix + "ffn_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer post_ffn_norm, vector(prefix + "post_ffw_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer q_norm, vector(prefix + "attn_q_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer k_norm, vector(prefix + "attn_k_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer attn_norm, loader.vector(prefix + "attn_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer post_attention_norm,
+                loader.vector(prefix + "post_attention_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer ffn_norm, loader.vector(prefix + "ffn_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer post_ffn_norm, loader.vector(prefix + "post_ffw_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer q_norm, loader.vector(prefix + "attn_q_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer k_norm, loader.vector(prefix + "attn_k_norm.weight"));
   float scalar = 1.0f;
-  if (file_.find(prefix + "layer_output_scale.weight") != nullptr) {
-    PREFLIGHT_TRY(const std::vector<float> value, values(prefix + "layer_output_scale.weight"));
+  if (loader.has(prefix + "layer_output_scale.weight")) {
+    PREFLIGHT_TRY(const std::vector<float> value,
+                  loader.values(prefix + "layer_output_scale.weight"));
     scalar = value.at(0);
   }
-  PREFLIGHT_TRY(WeightMatrix q, matrix(prefix + "attn_q.weight"));
-  PREFLIGHT_TRY(WeightMatrix k, matrix(prefix + "attn_k.weight"));
+  PREFLIGHT_TRY(WeightMatrix q, loader.matrix(prefix + "attn_q.weight"));
+  PREFLIGHT_TRY(WeightMatrix k, loader.matrix(prefix + "attn_k.weight"));
   std::optional<WeightMatrix> v;
   const bool value_is_key =
-      file_.config().layer_kinds[ix] == model::LayerKind::kFull && file_.config().full_value_is_key;
+      config.layer_kinds[ix] == model::LayerKind::kFull && config.full_value_is_key;
   if (!value_is_key) {
-    PREFLIGHT_TRY(v, matrix(prefix + "attn_v.weight"));
+    PREFLIGHT_TRY(v, loader.matrix(prefix + "attn_v.weight"));
   }
-  PREFLIGHT_TRY(WeightMatrix o, matrix(prefix + "attn_output.weight"));
-  PREFLIGHT_TRY(const model::Tensor* gate, tensor(prefix + "ffn_gate.weight"));
-  PREFLIGHT_TRY(const model::Tensor* up, tensor(prefix + "ffn_up.weight"));
-  const KernelType gated = common_type(*gate, *up);
-  PREFLIGHT_TRY(WeightMatrix gate_matrix, load_matrix(device_, uploader_, *gate, lanes_, gated));
-  PREFLIGHT_TRY(WeightMatrix up_matrix, load_matrix(device_, uploader_, *up, lanes_, gated));
-  PREFLIGHT_TRY(WeightMatrix down, matrix(prefix + "ffn_down.weight"));
+  PREFLIGHT_TRY(WeightMatrix o, loader.matrix(prefix + "attn_output.weight"));
+  PREFLIGHT_TRY(auto gate_up,
+                loader.matrices(prefix + "ffn_gate.weight", prefix + "ffn_up.weight"));
+  PREFLIGHT_TRY(WeightMatrix down, loader.matrix(prefix + "ffn_down.weight"));
   return LayerWeights{.attn_norm = std::move(attn_norm),
                       .post_attention_norm = std::move(post_attention_norm),
                       .ffn_norm = std::move(ffn_norm),
@@ -91,22 +51,22 @@ Result<LayerWeights> Loader::layer(std::uint32_t ix) const {
                       .k = std::move(k),
                       .v = std::move(v),
                       .o = std::move(o),
-                      .gate = std::move(gate_matrix),
-                      .up = std::move(up_matrix),
+                      .gate = std::move(gate_up.first),
+                      .up = std::move(gate_up.second),
                       .down = std::move(down)};
 }
 
-Result<VisionWeights> Loader::vision() const {
-  PREFLIGHT_TRY(vk::Buffer norm1_weight, vector("v.patch_norm.1.weight"));
-  PREFLIGHT_TRY(vk::Buffer norm1_bias, vector("v.patch_norm.1.bias"));
-  PREFLIGHT_TRY(WeightMatrix dense, matrix("v.patch_embd.weight"));
-  PREFLIGHT_TRY(vk::Buffer dense_bias, vector("v.patch_embd.bias"));
-  PREFLIGHT_TRY(vk::Buffer norm2_weight, vector("v.patch_norm.2.weight"));
-  PREFLIGHT_TRY(vk::Buffer norm2_bias, vector("v.patch_norm.2.bias"));
-  PREFLIGHT_TRY(vk::Buffer norm3_weight, vector("v.patch_norm.3.weight"));
-  PREFLIGHT_TRY(vk::Buffer norm3_bias, vector("v.patch_norm.3.bias"));
-  PREFLIGHT_TRY(vk::Buffer positions, vector("v.position_embd.weight"));
-  PREFLIGHT_TRY(WeightMatrix projection, matrix("mm.input_projection.weight"));
+Result<VisionWeights> load_vision(const TensorLoader& loader, const model::ModelFile& file) {
+  PREFLIGHT_TRY(vk::Buffer norm1_weight, loader.vector("v.patch_norm.1.weight"));
+  PREFLIGHT_TRY(vk::Buffer norm1_bias, loader.vector("v.patch_norm.1.bias"));
+  PREFLIGHT_TRY(WeightMatrix dense, loader.matrix("v.patch_embd.weight"));
+  PREFLIGHT_TRY(vk::Buffer dense_bias, loader.vector("v.patch_embd.bias"));
+  PREFLIGHT_TRY(vk::Buffer norm2_weight, loader.vector("v.patch_norm.2.weight"));
+  PREFLIGHT_TRY(vk::Buffer norm2_bias, loader.vector("v.patch_norm.2.bias"));
+  PREFLIGHT_TRY(vk::Buffer norm3_weight, loader.vector("v.patch_norm.3.weight"));
+  PREFLIGHT_TRY(vk::Buffer norm3_bias, loader.vector("v.patch_norm.3.bias"));
+  PREFLIGHT_TRY(vk::Buffer positions, loader.vector("v.position_embd.weight"));
+  PREFLIGHT_TRY(WeightMatrix projection, loader.matrix("mm.input_projection.weight"));
   return VisionWeights{.norm1_weight = std::move(norm1_weight),
                        .norm1_bias = std::move(norm1_bias),
                        .dense = std::move(dense),
@@ -117,8 +77,8 @@ Result<VisionWeights> Loader::vision() const {
                        .norm3_bias = std::move(norm3_bias),
                        .positions = std::move(positions),
                        .projection = std::move(projection),
-                       .channel_major = file_.vision_is_channel_major(),
-                       .positions_axis_major = file_.positions_are_axis_major()};
+                       .channel_major = file.vision_is_channel_major(),
+                       .positions_axis_major = file.positions_are_axis_major()};
 }
 
 /// The tensors that load as matrices, with the type they take; all others are float32 vectors.
@@ -171,22 +131,23 @@ Result<std::uint64_t> weights_bytes(const model::ModelFile& file,
 
 Result<ModelWeights> load_weights(vk::Device& device, vk::Uploader& uploader,
                                   const model::ModelFile& file, std::uint32_t lanes) {
-  const Loader loader(device, uploader, file, lanes);
+  const TensorLoader loader(
+      device, uploader, [&](std::string_view name) { return file.find(name); }, lanes);
   PREFLIGHT_TRY(WeightMatrix embedding, loader.matrix("token_embd.weight"));
   std::optional<WeightMatrix> head;
-  if (file.find("output.weight") != nullptr) {
+  if (loader.has("output.weight")) {
     PREFLIGHT_TRY(head, loader.matrix("output.weight"));
   }
   PREFLIGHT_TRY(vk::Buffer output_norm, loader.vector("output_norm.weight"));
   std::vector<LayerWeights> layers;
   layers.reserve(file.config().n_layers);
   for (std::uint32_t ix = 0; ix < file.config().n_layers; ix++) {
-    PREFLIGHT_TRY(LayerWeights layer, loader.layer(ix));
+    PREFLIGHT_TRY(LayerWeights layer, load_layer(loader, file.config(), ix));
     layers.push_back(std::move(layer));
   }
   std::optional<VisionWeights> vision;
   if (file.config().has_vision()) {
-    PREFLIGHT_TRY(vision, loader.vision());
+    PREFLIGHT_TRY(vision, load_vision(loader, file));
   }
   std::optional<WeightMatrix> audio;
   if (file.config().has_audio()) {

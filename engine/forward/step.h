@@ -10,9 +10,10 @@ namespace preflight::forward {
 
 /// One row of a step: a position of a sequence and what stands there.
 struct StepRow {
-  std::uint32_t sequence = 0;  ///< index into Step::sequences
-  std::uint32_t position = 0;
-  std::uint32_t last_visible = 0;  ///< last key of a sliding layer: its block's end, else position
+  std::uint32_t sequence = 0;       ///< index into Step::sequences
+  std::uint32_t position = 0;       ///< last key of a full layer; where K and V are stored
+  std::uint32_t rope_position = 0;  ///< of its rotation: position, but one more for drafts
+  std::uint32_t last_visible = 0;   ///< last key of a sliding layer: its block's end, else position
   std::int32_t token = 0;
   const float* soft_row = nullptr;  ///< f32 [model_dim] in place of the token's embedding
 };

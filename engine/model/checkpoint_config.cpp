@@ -10,35 +10,6 @@
 namespace preflight::model {
 namespace {
 
-/// Which object holds the language model's keys: `text_config`, or the root itself.
-Result<JsonView> find_text_config(const JsonView& root) {
-  PREFLIGHT_TRY(std::optional<JsonView> nested, root.find_object("text_config"));
-  return nested ? *nested : root;
-}
-
-/// Settings of other models of the family, each with the one value that leaves the model as it is
-/// here.
-Result<void> refuse_foreign_features(const JsonView& text) {
-  for (const char* key : {"hidden_size_per_layer_input", "num_kv_shared_layers", "num_experts"}) {
-    PREFLIGHT_TRY(const std::optional<std::uint32_t> value, text.find_uint(key));
-    if (value.value_or(0) != 0)
-      return text.wrong(
-          ErrorCode::kUnsupported, key,
-          fmt::format("is {}: a feature of other Gemma 4 models, expected 0", *value));
-  }
-  for (const char* key : {"enable_moe_block", "use_double_wide_mlp", "attention_bias"}) {
-    PREFLIGHT_TRY(const std::optional<bool> value, text.find_boolean(key));
-    if (value.value_or(false))
-      return text.wrong(ErrorCode::kUnsupported, key,
-                        "is true: a feature of other Gemma 4 models, expected false");
-  }
-  PREFLIGHT_TRY(const std::string activation, text.text("hidden_activation"));
-  if (activation != "gelu_pytorch_tanh")
-    return text.wrong(ErrorCode::kUnsupported, "hidden_activation",
-                      fmt::format("is {}, expected \"gelu_pytorch_tanh\"", in_quotes(activation)));
-  return {};
-}
-
 Result<std::vector<LayerKind>> read_layer_kinds(const JsonView& text, std::uint32_t n_layers) {
   PREFLIGHT_TRY(const std::vector<std::string> names, text.texts("layer_types"));
   if (names.size() != n_layers)
@@ -178,11 +149,40 @@ Result<void> read_audio(const JsonView& audio, TensorTable& tensors, ModelConfig
 
 }  // namespace
 
+Result<JsonView> find_text_config(const JsonView& root) {
+  PREFLIGHT_TRY(std::optional<JsonView> nested, root.find_object("text_config"));
+  return nested ? *nested : root;
+}
+
+Result<void> refuse_foreign_features(const JsonView& text, std::uint32_t n_shared_kv_layers) {
+  for (const char* key : {"hidden_size_per_layer_input", "num_kv_shared_layers", "num_experts"}) {
+    const std::uint32_t expected =
+        key == std::string_view("num_kv_shared_layers") ? n_shared_kv_layers : 0;
+    PREFLIGHT_TRY(const std::optional<std::uint32_t> value, text.find_uint(key));
+    if (value.value_or(expected) != expected)
+      return text.wrong(
+          ErrorCode::kUnsupported, key,
+          fmt::format("is {}: a feature of other Gemma 4 models, expected {}", *value, expected));
+  }
+  for (const char* key : {"enable_moe_block", "use_double_wide_mlp", "attention_bias"}) {
+    PREFLIGHT_TRY(const std::optional<bool> value, text.find_boolean(key));
+    if (value.value_or(false))
+      return text.wrong(ErrorCode::kUnsupported, key,
+                        "is true: a feature of other Gemma 4 models, expected false");
+  }
+  PREFLIGHT_TRY(const std::string activation, text.text("hidden_activation"));
+  if (activation != "gelu_pytorch_tanh")
+    return text.wrong(ErrorCode::kUnsupported, "hidden_activation",
+                      fmt::format("is {}, expected \"gelu_pytorch_tanh\"", in_quotes(activation)));
+  return {};
+}
+
 Result<void> check_checkpoint_type(const JsonView& root) {
   PREFLIGHT_TRY(const std::string type, root.text("model_type"));
   if (type == "gemma4_unified_assistant")
-    return root.wrong(ErrorCode::kUnsupported, "model_type",
-                      fmt::format("is {}: this is a draft model", in_quotes(type)));
+    return root.wrong(
+        ErrorCode::kUnsupported, "model_type",
+        fmt::format("is {}: this is a drafter, which is given beside its model", in_quotes(type)));
   if (type != "gemma4_unified" && type != "gemma4_unified_text")
     return root.wrong(ErrorCode::kUnsupported, "model_type",
                       fmt::format("is {}, expected \"gemma4_unified\" or \"gemma4_unified_text\"",
@@ -198,7 +198,7 @@ Result<void> check_checkpoint_type(const JsonView& root) {
                       names.empty() ? "nothing" : in_quotes(names.front()), kKnown[0], kKnown[1]));
   }
   PREFLIGHT_TRY(const JsonView text, find_text_config(root));
-  return refuse_foreign_features(text);
+  return refuse_foreign_features(text, /*n_shared_kv_layers=*/0);
 }
 
 Result<ModelConfig> read_checkpoint_config(const JsonView& root, TensorTable& tensors) {

@@ -65,6 +65,8 @@ std::string canonical_name(std::string_view name) {
   if (name == "embed_tokens.weight") return "token_embd.weight";
   if (name == "norm.weight") return "output_norm.weight";
   if (name == "lm_head.weight") return "output.weight";
+  if (name == "pre_projection.weight" || name == "post_projection.weight")
+    return fmt::format("nextn.{}", name);
   if (strip(name, "vision_embedder.") || strip(name, "embed_vision."))
     return std::string(renamed(kMediaNames, name));
   if (name == "embed_audio.embedding_projection.weight" ||

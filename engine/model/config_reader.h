@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -17,8 +18,19 @@ namespace preflight::model {
 [[nodiscard]] Result<void> check_mmproj_type(const GgufFile& file);
 [[nodiscard]] Result<void> check_checkpoint_type(const JsonView& root);
 
-/// The configuration in the metadata of a language model GGUF (docs/model.md#gguf). Looks at
-/// tensors for what the metadata leaves out: rope_freqs, and which layers have a V projection.
+/// Where the language model's keys stand: `text_config`, or the root itself.
+[[nodiscard]] Result<JsonView> find_text_config(const JsonView& root);
+
+/// Refuses settings of other models of the family, which would change every number. Only a drafter
+/// has layers without keys and values of their own: `n_shared_kv_layers` of them.
+[[nodiscard]] Result<void> refuse_foreign_features(const GgufFile& file,
+                                                   std::uint32_t n_shared_kv_layers);
+[[nodiscard]] Result<void> refuse_foreign_features(const JsonView& text,
+                                                   std::uint32_t n_shared_kv_layers);
+
+/// The configuration in the metadata of a language model or drafter GGUF (docs/model.md#gguf).
+/// Looks at tensors for what the metadata leaves out: rope_freqs, and which layers have a V
+/// projection.
 [[nodiscard]] Result<ModelConfig> read_gguf_config(const GgufFile& file, TensorTable& tensors);
 
 /// Adds the image and sound parts that a mmproj GGUF describes.

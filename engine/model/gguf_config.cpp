@@ -9,43 +9,15 @@
 namespace preflight::model {
 namespace {
 
-constexpr std::string_view kPrefix = "gemma4.";
-
-std::string gemma(std::string_view key) { return fmt::format("{}{}", kPrefix, key); }
-
-/// Keys of other Gemma 4 models, whose features would change every number.
-Result<void> refuse_foreign_features(const GgufFile& file) {
-  struct Feature {
-    std::string_view key;
-    std::string_view what;
-  };
-  constexpr Feature kFeatures[] = {
-      {"embedding_length_per_layer_input", "per-layer embeddings"},
-      {"attention.shared_kv_layers", "KV sharing between layers"},
-      {"expert_count", "a mixture of experts"},
-      {"expert_used_count", "a mixture of experts"},
-      {"expert_feed_forward_length", "a mixture of experts"},
-  };
-  for (const Feature& feature : kFeatures) {
-    const std::string key = gemma(feature.key);
-    PREFLIGHT_TRY(const std::optional<std::uint32_t> value, file.find_uint(key));
-    if (value.value_or(0) != 0)
-      return file.wrong(ErrorCode::kUnsupported, key,
-                        fmt::format("is {}: {} is a feature of other Gemma 4 models, expected 0",
-                                    *value, feature.what));
-  }
-  PREFLIGHT_TRY(const std::optional<std::string_view> scaling,
-                file.find_text(gemma("rope.scaling.type")));
-  if (scaling && *scaling != "none")
-    return file.wrong(ErrorCode::kUnsupported, gemma("rope.scaling.type"),
-                      fmt::format("is {}, expected \"none\"", in_quotes(*scaling)));
-  return {};
+/// A key of the model: those begin with the name of the architecture.
+std::string key_of(const GgufFile& file, std::string_view name) {
+  return fmt::format("{}.{}", file.text("general.architecture").value_or("gemma4"), name);
 }
 
 /// A key that is one number for the whole model or one per layer: always one per layer here.
 Result<std::vector<std::uint32_t>> per_layer(const GgufFile& file, std::string_view name,
                                              std::uint32_t n_layers) {
-  const std::string key = gemma(name);
+  const std::string key = key_of(file, name);
   PREFLIGHT_TRY(const std::optional<std::vector<std::int64_t>> values, file.find_ints(key));
   if (!values) return file.wrong(ErrorCode::kInvalidInput, key, "is missing");
   const bool list = file.is_array(key);
@@ -73,7 +45,7 @@ Result<std::uint32_t> shared_value(const GgufFile& file, std::string_view name,
     if (kinds != nullptr && (*kinds)[layer] != kind) continue;
     if (shared && *shared != values[layer])
       return file.wrong(
-          ErrorCode::kUnsupported, gemma(name),
+          ErrorCode::kUnsupported, key_of(file, name),
           fmt::format("holds {} for layer {} and {} for an earlier layer of its kind, "
                       "expected the same",
                       values[layer], layer, *shared));
@@ -83,7 +55,7 @@ Result<std::uint32_t> shared_value(const GgufFile& file, std::string_view name,
 }
 
 Result<std::vector<LayerKind>> read_layer_kinds(const GgufFile& file, std::uint32_t n_layers) {
-  const std::string key = gemma("attention.sliding_window_pattern");
+  const std::string key = key_of(file, "attention.sliding_window_pattern");
   std::vector<LayerKind> kinds;
   if (!file.is_array(key)) {
     // One number n says that every n-th layer is full; 0 that none is sliding.
@@ -109,12 +81,12 @@ Result<std::vector<LayerKind>> read_layer_kinds(const GgufFile& file, std::uint3
 /// with each other and with the rotated size.
 Result<std::uint32_t> read_head_dim(const GgufFile& file, std::string_view suffix,
                                     std::optional<std::uint32_t> fallback) {
-  const std::string key = gemma(fmt::format("attention.key_length{}", suffix));
+  const std::string key = key_of(file, fmt::format("attention.key_length{}", suffix));
   PREFLIGHT_TRY(std::optional<std::uint32_t> head_dim, file.find_uint(key));
   if (!head_dim) head_dim = fallback;
   if (!head_dim) return file.wrong(ErrorCode::kInvalidInput, key, "is missing");
   for (const std::string_view other : {"attention.value_length", "rope.dimension_count"}) {
-    const std::string other_key = gemma(fmt::format("{}{}", other, suffix));
+    const std::string other_key = key_of(file, fmt::format("{}{}", other, suffix));
     PREFLIGHT_TRY(const std::optional<std::uint32_t> value, file.find_uint(other_key));
     if (value && *value != *head_dim)
       return file.wrong(ErrorCode::kUnsupported, other_key,
@@ -148,7 +120,7 @@ Result<void> apply_rope_freqs(const ModelConfig& config, TensorTable& tensors,
 
 Result<std::vector<float>> read_frequencies(const GgufFile& file, std::string_view name,
                                             std::uint32_t head_dim) {
-  const std::string key = gemma(name);
+  const std::string key = key_of(file, name);
   PREFLIGHT_TRY(const float theta, file.number(key));
   if (!(theta > 1.0f))
     return file.wrong(ErrorCode::kInvalidInput, key,
@@ -174,6 +146,35 @@ Result<bool> read_value_is_key(const ModelConfig& config, TensorTable& tensors,
 
 }  // namespace
 
+Result<void> refuse_foreign_features(const GgufFile& file, std::uint32_t n_shared_kv_layers) {
+  struct Feature {
+    std::string_view key;
+    std::string_view what;
+    std::uint32_t expected;
+  };
+  const Feature features[] = {
+      {"embedding_length_per_layer_input", "per-layer embeddings", 0},
+      {"attention.shared_kv_layers", "KV sharing between layers", n_shared_kv_layers},
+      {"expert_count", "a mixture of experts", 0},
+      {"expert_used_count", "a mixture of experts", 0},
+      {"expert_feed_forward_length", "a mixture of experts", 0},
+  };
+  for (const Feature& feature : features) {
+    const std::string key = key_of(file, feature.key);
+    PREFLIGHT_TRY(const std::optional<std::uint32_t> value, file.find_uint(key));
+    if (value.value_or(feature.expected) != feature.expected)
+      return file.wrong(ErrorCode::kUnsupported, key,
+                        fmt::format("is {}: {} is a feature of other Gemma 4 models, expected {}",
+                                    *value, feature.what, feature.expected));
+  }
+  const std::string scaling_key = key_of(file, "rope.scaling.type");
+  PREFLIGHT_TRY(const std::optional<std::string_view> scaling, file.find_text(scaling_key));
+  if (scaling && *scaling != "none")
+    return file.wrong(ErrorCode::kUnsupported, scaling_key,
+                      fmt::format("is {}, expected \"none\"", in_quotes(*scaling)));
+  return {};
+}
+
 Result<void> check_gguf_type(const GgufFile& file) {
   PREFLIGHT_TRY(const std::string_view architecture, file.text("general.architecture"));
   if (architecture == "gemma4") {
@@ -181,28 +182,28 @@ Result<void> check_gguf_type(const GgufFile& file) {
     if (type && *type != "model")
       return file.wrong(ErrorCode::kUnsupported, "general.type",
                         fmt::format("is {}, expected \"model\"", in_quotes(*type)));
-    return refuse_foreign_features(file);
+    return refuse_foreign_features(file, /*n_shared_kv_layers=*/0);
   }
   std::string_view hint = "";
   if (architecture == "clip") hint = "; an image and sound part is given beside its language model";
   if (architecture == "gemma4-assistant" || architecture == "gemma4_assistant")
-    hint = "; this is a draft model";
+    hint = "; this is a drafter, which is given beside its model";
   return file.wrong(ErrorCode::kUnsupported, "general.architecture",
                     fmt::format("is {}, expected \"gemma4\"{}", in_quotes(architecture), hint));
 }
 
 Result<ModelConfig> read_gguf_config(const GgufFile& file, TensorTable& tensors) {
   ModelConfig config;
-  PREFLIGHT_TRY(config.n_layers, file.uint(gemma("block_count")));
-  PREFLIGHT_TRY(config.model_dim, file.uint(gemma("embedding_length")));
-  PREFLIGHT_TRY(config.context_length, file.uint(gemma("context_length")));
-  PREFLIGHT_TRY(config.sliding_window, file.uint(gemma("attention.sliding_window")));
-  PREFLIGHT_TRY(config.rms_norm_eps, file.number(gemma("attention.layer_norm_rms_epsilon")));
-  PREFLIGHT_TRY(config.logit_softcap, file.find_float(gemma("final_logit_softcapping")));
+  PREFLIGHT_TRY(config.n_layers, file.uint(key_of(file, "block_count")));
+  PREFLIGHT_TRY(config.model_dim, file.uint(key_of(file, "embedding_length")));
+  PREFLIGHT_TRY(config.context_length, file.uint(key_of(file, "context_length")));
+  PREFLIGHT_TRY(config.sliding_window, file.uint(key_of(file, "attention.sliding_window")));
+  PREFLIGHT_TRY(config.rms_norm_eps, file.number(key_of(file, "attention.layer_norm_rms_epsilon")));
+  PREFLIGHT_TRY(config.logit_softcap, file.find_float(key_of(file, "final_logit_softcapping")));
   if (config.logit_softcap == 0.0f) config.logit_softcap.reset();
   constexpr std::uint32_t kMostLayers = 1024;  // one number per layer is made before check_sizes
   if (config.n_layers == 0 || config.n_layers > kMostLayers)
-    return file.wrong(ErrorCode::kInvalidInput, gemma("block_count"),
+    return file.wrong(ErrorCode::kInvalidInput, key_of(file, "block_count"),
                       fmt::format("is {}, expected 1 to {}", config.n_layers, kMostLayers));
 
   PREFLIGHT_TRY(config.layer_kinds, read_layer_kinds(file, config.n_layers));

@@ -24,6 +24,8 @@ Result<std::unique_ptr<engine::Engine>> load_engine(const EngineOptions& options
   engine::EngineOptions engine_options;
   engine_options.model = options.model.model;
   engine_options.mmproj = options.model.mmproj;
+  engine_options.drafter = options.drafter;
+  engine_options.draft_tokens = options.draft_tokens;
   engine_options.device.name_contains = options.device;
   engine_options.device.cache_dir = user_cache_dir();
   if (options.tier == "base") engine_options.tier = vk::Tier::kBase;

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -19,6 +21,8 @@ struct EngineOptions {
   std::string tier;  ///< "base", "f16"; empty: the device's own
   std::string kv = "f16";
   std::uint32_t context_tokens = 0;  ///< 0: what the request needs
+  std::filesystem::path drafter;     ///< empty: none
+  std::optional<std::uint32_t> draft_tokens;
 };
 
 /// Adds `--model`, `--mmproj`, `--device`, `--tier`, `--kv` and `--context`. `options` must outlive

@@ -90,6 +90,8 @@ Result<void> run_generate(const Options& options) {
        {{"prompt_tokens", n_prompt},
         {"generated_tokens", generation.ids.size() - generation.n_forced_tokens},
         {"forced_tokens", generation.n_forced_tokens},
+        {"drafted_tokens", generation.n_drafted_tokens},
+        {"accepted_tokens", generation.n_accepted_tokens},
         {"narrow_steps", meter.narrow_steps},
         {"load_ms", 1000 * load_time.count()},
         {"prefill_ms", 1000 * meter.prefill_seconds},
@@ -114,6 +116,12 @@ void add_generate(CLI::App& app, Result<void>& outcome) {
   command->add_option("--request", options->request, "JSON file: ids, parts or messages")
       ->required();
   command->add_option("--max-tokens", options->max_tokens, "longest answer; default 256");
+  command->add_option("--drafter", options->engine.drafter,
+                      "GGUF file or Hugging Face directory of the model's drafter");
+  command
+      ->add_option("--draft-tokens", options->engine.draft_tokens,
+                   "tokens to draft in each round; default: as many as measurably pay")
+      ->check(CLI::Range(0, 8));
   command->add_option("--schema", options->schema, "JSON schema that the answer cannot leave");
   command->add_flag("--json", options->json, "ids, text, why it ended and timings as JSON");
   command->callback([options, &outcome] { outcome = run_generate(*options); });

@@ -1,0 +1,92 @@
+#include "engine/answer.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace preflight::engine {
+namespace {
+
+/// The gap between the two best logits that the mask allows.
+double margin_of(std::span<const float> logits, std::span<const std::uint32_t> mask) {
+  std::array<float, 2> best;
+  best.fill(-std::numeric_limits<float>::infinity());
+  for (std::size_t id = 0; id < logits.size(); id++) {
+    if ((mask[id / 32] >> (id % 32) & 1) == 0) continue;
+    if (logits[id] > best[0]) {
+      best[1] = best[0];
+      best[0] = logits[id];
+    } else if (logits[id] > best[1]) {
+      best[1] = logits[id];
+    }
+  }
+  return static_cast<double>(best[0]) - static_cast<double>(best[1]);
+}
+
+}  // namespace
+
+bool AnswerRules::is_stop(std::int32_t id) const {
+  return std::find(stop.begin(), stop.end(), id) != stop.end();
+}
+
+TokenMask AnswerRules::mask(const std::optional<generate::ConstraintState>& state) const {
+  if (!state) return {free_text_mask.begin(), free_text_mask.end()};
+  TokenMask mask = *state->mask();
+  if (state->can_stop())
+    for (const std::int32_t id : stop) mask[static_cast<std::uint32_t>(id) / 32] |= 1u << (id % 32);
+  return mask;
+}
+
+Result<std::vector<std::int32_t>> advance_forced(generate::ConstraintState& state) {
+  std::vector<std::int32_t> taken;
+  for (std::vector<std::int32_t> ids = state.forced(); !ids.empty(); ids = state.forced()) {
+    for (const std::int32_t id : ids) {
+      PREFLIGHT_TRY_VOID(state.advance(id));
+      taken.push_back(id);
+    }
+    if (state.done()) break;
+  }
+  return taken;
+}
+
+Result<std::vector<std::int32_t>> Answer::take_forced() {
+  if (!state) return std::vector<std::int32_t>();
+  PREFLIGHT_TRY(std::vector<std::int32_t> taken, advance_forced(*state));
+  result.n_forced_tokens += static_cast<std::uint32_t>(taken.size());
+  result.ids.insert(result.ids.end(), taken.begin(), taken.end());
+  return taken;
+}
+
+Result<void> Answer::take(std::int32_t token, const AnswerRules& rules) {
+  result.ids.push_back(token);
+  if (rules.is_stop(token)) {
+    ended = true;
+    result.finish_reason = FinishReason::kStop;
+  } else if (state) {
+    PREFLIGHT_TRY_VOID(state->advance(token));
+    if (state->done()) {
+      ended = true;
+      result.finish_reason = FinishReason::kSchema;
+    }
+  } else if (result.ids.size() >= max_tokens) {
+    ended = true;
+    result.finish_reason = FinishReason::kLength;
+  }
+  return {};
+}
+
+Result<void> Answer::read_choice(const std::string& pointer, std::span<const float> logits,
+                                 std::span<const std::uint32_t> mask, std::int32_t token) {
+  if (open_pointer != pointer) {
+    open_pointer = pointer;
+    open_margin = margin_of(logits, mask);
+  }
+  PREFLIGHT_TRY_VOID(choices.read(*state, logits, token));
+  for (generate::ChoiceOutcome& outcome : choices.take()) {
+    result.choices.push_back({std::move(outcome), open_margin});
+    open_pointer.clear();
+  }
+  return {};
+}
+
+}  // namespace preflight::engine

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/generate/choice_reader.h"
+#include "engine/generate/constraint.h"
+#include "engine/generate/draft_planner.h"
+
+namespace preflight::engine {
+
+/// What an answer may continue with, one bit for each token.
+using TokenMask = std::vector<std::uint32_t>;
+
+/// What holds for all answers of a call.
+struct AnswerRules {
+  std::span<const std::uint32_t> free_text_mask;
+  std::span<const std::int32_t> stop;
+
+  [[nodiscard]] bool is_stop(std::int32_t id) const;
+  /// The constraint's mask, with the stop tokens where the answer may end; without a constraint
+  /// that of free text.
+  [[nodiscard]] TokenMask mask(const std::optional<generate::ConstraintState>& state) const;
+};
+
+/// Moves over all text that the schema leaves no choice about, and returns it.
+[[nodiscard]] Result<std::vector<std::int32_t>> advance_forced(generate::ConstraintState& state);
+
+/// One answer in the making.
+struct Answer {
+  SequenceId sequence{};
+  std::optional<generate::ConstraintState> state;
+  std::uint32_t max_tokens = 0;
+  generate::ChoiceReader choices;
+  std::string open_pointer;  ///< of the choice that is open; empty: none
+  double open_margin = 0;
+  Generation result;
+  bool ended = false;
+
+  generate::Acceptance acceptance;  ///< of drafts
+  /// The row of the target's last step that chose the newest token; empty when another step has
+  /// taken its place.
+  std::optional<std::uint32_t> hidden_row;
+
+  /// Text that the schema leaves no choice about, taken into the answer.
+  Result<std::vector<std::int32_t>> take_forced();
+  /// A token that the model chose, taken into the answer.
+  Result<void> take(std::int32_t token, const AnswerRules& rules);
+  /// Reads the logits behind a token that is about to be taken, where it stands in the choice of
+  /// this pointer.
+  Result<void> read_choice(const std::string& pointer, std::span<const float> logits,
+                           std::span<const std::uint32_t> mask, std::int32_t token);
+};
+
+}  // namespace preflight::engine

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/answer.h"
+#include "engine/forward/arena.h"
+#include "engine/forward/drafter.h"
+#include "engine/generate/draft_planner.h"
+#include "engine/kv/sequence_pages.h"
+#include "engine/scheduler.h"
+#include "vk/error.h"
+
+namespace preflight::engine {
+
+/// Tokens that an answer may go on with after what it appends for certain; the target's next step
+/// decides.
+struct Proposal {
+  std::vector<std::int32_t> drafted;
+  std::vector<std::int32_t> forced;  ///< what the schema forces if all of them are accepted
+  /// What may stand in the place of each draft, then after the whole proposal: one more.
+  std::vector<TokenMask> masks;
+
+  [[nodiscard]] std::size_t n_tokens() const { return drafted.size() + forced.size(); }
+};
+
+/// One answer's part in a step.
+struct Round {
+  Answer* answer = nullptr;
+  Sequence* sequence = nullptr;
+  Proposal proposal;
+  std::size_t n_confirmed = 0;  ///< tokens of the proposal that have become part of the answer
+  bool open = true;             ///< no row of the step has decided otherwise yet
+};
+
+/// Fills the proposals of a round with the drafter (docs/model.md#drafter). Works between two steps
+/// of the target.
+class Drafting {
+ public:
+  Drafting(forward::Drafter& drafter, std::optional<std::uint32_t> fixed_drafts)
+      : drafter_(drafter), planner_(fixed_drafts) {}
+
+  /// Extends the proposals, whose masks hold that of the next token. What the schema forces is
+  /// never drafted: an answer with forced text pending gets no drafts, and forced text behind a
+  /// draft follows it as it is. Nor is a token drafted behind which the answer is complete.
+  [[nodiscard]] Result<void> propose(std::span<Round> rounds, const AnswerRules& rules,
+                                     const kv::Pools& pools, std::uint32_t context_tokens);
+
+  [[nodiscard]] generate::DraftPlanner& planner() { return planner_; }
+
+ private:
+  /// A round that drafts, and where its drafting stands.
+  struct Draft;
+  [[nodiscard]] std::vector<Draft> plan(std::span<Round> rounds, std::uint32_t context_tokens,
+                                        std::uint32_t& spare_rows) const;
+  Result<void> draft_step(std::span<Draft*> drafts, bool first);
+  static Result<void> take(Draft& draft, std::int32_t token, const AnswerRules& rules,
+                           std::uint32_t& spare_rows);
+
+  forward::Drafter& drafter_;
+  generate::DraftPlanner planner_;
+};
+
+}  // namespace preflight::engine

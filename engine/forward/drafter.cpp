@@ -1,0 +1,324 @@
+#include "engine/forward/drafter.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "engine/forward/step_inputs.h"
+#include "shaders/params/attention.h"
+#include "shaders/params/draft.h"
+#include "shaders/params/embed.h"
+#include "shaders/params/norm.h"
+
+namespace preflight::forward {
+namespace {
+
+using model::LayerKind;
+
+/// The layer whose keys and values drafter layers of this kind read: the target's last of the kind.
+std::uint32_t last_layer(const model::ModelConfig& target, LayerKind kind) {
+  const auto last = std::find(target.layer_kinds.rbegin(), target.layer_kinds.rend(), kind);
+  PREFLIGHT_ASSERT(last != target.layer_kinds.rend());
+  return static_cast<std::uint32_t>(target.layer_kinds.rend() - last) - 1;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Drafter>> Drafter::create(vk::Device& device, vk::Submitter& submitter,
+                                                 Kernels& kernels,
+                                                 const model::DrafterConfig& config,
+                                                 const DrafterWeights& weights,
+                                                 const model::ModelConfig& target,
+                                                 const ModelWeights& target_weights,
+                                                 Arena& target_arena, const ArenaPlan& plan) {
+  PREFLIGHT_TRY(DraftArena own, DraftArena::create(device, config, plan, kernels.options().act16));
+  PREFLIGHT_TRY_VOID(own.clear(device, submitter));
+  std::unique_ptr<Drafter> drafter(
+      new Drafter(device, submitter, kernels, config, target, target_arena, plan, std::move(own)));
+  PREFLIGHT_TRY_VOID(drafter->make_input(kernels, weights, target_weights));
+  for (std::uint32_t ix = 0; ix < config.layers.n_layers; ix++) {
+    PREFLIGHT_TRY(DraftLayerOps layer, drafter->make_layer(kernels, weights, target_weights, ix));
+    drafter->layers_.push_back(std::move(layer));
+  }
+  PREFLIGHT_TRY_VOID(drafter->make_head(kernels, weights));
+  return drafter;
+}
+
+/// Embedding and hidden row, down to the drafter's own width.
+Result<void> Drafter::make_input(Kernels& kernels, const DrafterWeights& weights,
+                                 const ModelWeights& target_weights) {
+  const std::uint32_t target_dim = padded(config_.target_dim);
+  const std::uint32_t dim = padded(config_.layers.model_dim);
+
+  const WeightShape& table = target_weights.embedding.shape;
+  PREFLIGHT_TRY(
+      const vk::Pipeline* embed,
+      kernels.pipeline("embed_" + std::string(shader_name(table.type)), params::kEmbedBindings,
+                       sizeof(params::EmbedParams), {table.lanes}));
+  for (const WeightPart& part : target_weights.embedding.parts) {
+    const std::array<vk::Slice, params::kEmbedBindings> slices = {part.quants,
+                                                                  part.scales,
+                                                                  part.high,
+                                                                  vk::whole(shared_.row_infos),
+                                                                  vk::whole(shared_.soft),
+                                                                  vk::whole(own_.embedded)};
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*embed, slices));
+    embed_.push_back(RowOp::of(embed, bindings,
+                               params::EmbedParams{.n_blocks = table.n_blocks,
+                                                   .model_dim = config_.target_dim,
+                                                   .h_stride = target_dim,
+                                                   .first_token = part.first_row,
+                                                   .n_tokens = part.n_rows,
+                                                   .scale = target_.embedding_scale}));
+  }
+
+  const std::uint32_t input_stride = padded(2 * config_.target_dim);
+  const auto input = [&](const std::string& shader, const vk::Buffer& hidden) -> Result<RowOp> {
+    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
+                  kernels.pipeline(shader, params::kDraftInputBindings,
+                                   sizeof(params::DraftInputParams), {tuning_.norm_lanes}));
+    const std::array<vk::Slice, params::kDraftInputBindings> slices = {
+        vk::whole(own_.embedded), vk::whole(hidden), vk::whole(shared_.head_rows),
+        vk::whole(own_.input)};
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, slices));
+    return RowOp::of(pipeline, bindings,
+                     params::DraftInputParams{.target_dim = config_.target_dim,
+                                              .embedding_stride_vec4 = target_dim / 4,
+                                              .hidden_stride_vec4 = target_dim / 4,
+                                              .x_stride_vec4 = input_stride / 4});
+  };
+  const std::string suffix = kernels.act_suffix();
+  PREFLIGHT_TRY(
+      input_from_target_,
+      input("draft_input" + suffix + (suffix.empty() ? "" : "_hidden16"), shared_.normed));
+  PREFLIGHT_TRY(input_from_draft_, input("draft_input" + suffix, own_.hidden));
+
+  PREFLIGHT_TRY(pre_projection_, make_product(kernels, weights.pre_projection,
+                                              {.x = vk::whole(own_.input),
+                                               .y = vk::whole(own_.residual),
+                                               .x_stride = input_stride,
+                                               .y_stride = dim}));
+  PREFLIGHT_TRY(const vk::Pipeline* norm,
+                kernels.pipeline("rms_norm" + suffix, params::kRmsNormBindings,
+                                 sizeof(params::RmsNormParams), {tuning_.norm_lanes, 1}));
+  const std::array<vk::Slice, params::kRmsNormBindings> norm_slices = {
+      vk::whole(own_.residual), vk::whole(weights.layers.front().attn_norm),
+      vk::whole(own_.normed)};
+  PREFLIGHT_TRY(const vk::BindingSet* norm_bindings, kernels.bind(*norm, norm_slices));
+  first_norm_ = RowOp::of(norm, norm_bindings,
+                          params::RmsNormParams{.row_size = config_.layers.model_dim,
+                                                .x_stride = dim,
+                                                .y_stride_vec4 = dim / 4,
+                                                .epsilon = config_.layers.rms_norm_eps});
+  return {};
+}
+
+Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights& weights,
+                                          const ModelWeights& target_weights, std::uint32_t ix) {
+  const model::ModelConfig& config = config_.layers;
+  const DrafterLayerWeights& w = weights.layers[ix];
+  const LayerKind kind = config.layer_kinds[ix];
+  const bool full = kind == LayerKind::kFull;
+  const std::uint32_t source = last_layer(target_, kind);
+  const LayerPages& pages = shared_.pages[source];
+  const AttentionLayout& layout = full ? plan_.full : plan_.sliding;
+  const std::uint32_t dim = padded(config.model_dim);
+  const std::uint32_t q_values = config.n_heads * layout.head_dim;
+  const std::uint32_t attended_stride = padded(q_values);
+  DraftLayerOps ops;
+
+  PREFLIGHT_TRY(ops.q, make_product(kernels, w.q,
+                                    {.x = vk::whole(own_.normed),
+                                     .y = vk::whole(own_.raw_q),
+                                     .x_stride = dim,
+                                     .y_stride = q_values}));
+  PREFLIGHT_TRY(
+      const vk::Pipeline* input,
+      kernels.pipeline("attention_input" + kernels.kv_suffix(), params::kAttentionInputBindings,
+                       sizeof(params::AttentionInputParams),
+                       {tuning_.attention_lanes, layout.head_dim, layout.key_dim,
+                        layout.folded ? 1u : 0u, layout.n_rotated}));
+  // The key norm is the target's: it stands in the query where the values serve as keys.
+  const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
+      vk::whole(own_.raw_q),
+      vk::whole(w.q_norm),
+      vk::whole(target_weights.layers[source].k_norm),
+      vk::whole(shared_.row_infos),
+      vk::whole(full ? shared_.full_rope : shared_.sliding_rope),
+      vk::whole(shared_.page_tables),
+      vk::whole(pages.keys),
+      vk::whole(pages.values),
+      vk::whole(own_.q)};
+  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, kernels.bind(*input, input_slices));
+  // A grid of the query heads alone: no key and no value is stored.
+  ops.attention_input = RowOp::of(input, input_bindings,
+                                  params::AttentionInputParams{.n_heads = config.n_heads,
+                                                               .n_kv_heads = layout.n_kv_heads,
+                                                               .qkv_stride = q_values,
+                                                               .k_offset = 0,
+                                                               .v_offset = 0,
+                                                               .full = full ? 1u : 0u,
+                                                               .epsilon = config.rms_norm_eps},
+                                  config.n_heads);
+
+  // A row's position is its newest key; the window is that of the position behind it.
+  const std::array<vk::Slice, params::kAttentionBindings> attention_slices = {
+      vk::whole(own_.q),     vk::whole(shared_.row_infos), vk::whole(shared_.page_tables),
+      vk::whole(pages.keys), vk::whole(pages.values),      vk::whole(own_.attended)};
+  PREFLIGHT_TRY(ops.attention,
+                make_attention(kernels, layout, attention_slices,
+                               {.n_heads = config.n_heads,
+                                .n_kv_heads = layout.n_kv_heads,
+                                .o_stride_vec4 = attended_stride / 4,
+                                .window = full ? 0 : config.sliding_window - kDraftRopeOffset}));
+
+  PREFLIGHT_TRY(ops.output, make_product(kernels, w.o,
+                                         {.x = vk::whole(own_.attended),
+                                          .y = vk::whole(own_.branch),
+                                          .x_stride = attended_stride,
+                                          .y_stride = dim}));
+  PREFLIGHT_TRY(ops.gate_up, make_gate_up(kernels, w.gate, w.up, vk::whole(own_.normed), dim,
+                                          vk::whole(own_.gated), padded(config.ffn_dim)));
+  PREFLIGHT_TRY(ops.down, make_product(kernels, w.down,
+                                       {.x = vk::whole(own_.gated),
+                                        .y = vk::whole(own_.branch),
+                                        .x_stride = padded(config.ffn_dim),
+                                        .y_stride = dim}));
+
+  PREFLIGHT_TRY(
+      const vk::Pipeline* norm,
+      kernels.pipeline("norm_residual" + kernels.act_suffix(), params::kNormResidualBindings,
+                       sizeof(params::NormResidualParams), {tuning_.norm_lanes}));
+  const auto norm_residual = [&](const vk::Buffer& post, const vk::Buffer& next,
+                                 float scalar) -> Result<RowOp> {
+    const std::array<vk::Slice, params::kNormResidualBindings> slices = {
+        vk::whole(own_.branch), vk::whole(post), vk::whole(own_.residual), vk::whole(next),
+        vk::whole(own_.normed)};
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*norm, slices));
+    return RowOp::of(norm, bindings,
+                     params::NormResidualParams{.row_size = config.model_dim,
+                                                .x_stride = dim,
+                                                .h_stride = dim,
+                                                .y_stride_vec4 = dim / 4,
+                                                .epsilon = config.rms_norm_eps,
+                                                .layer_scalar = scalar});
+  };
+  const bool last = ix + 1 == config.n_layers;
+  PREFLIGHT_TRY(ops.after_attention, norm_residual(w.post_attention_norm, w.ffn_norm, 1.0f));
+  PREFLIGHT_TRY(
+      ops.after_ffn,
+      norm_residual(w.post_ffn_norm, last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
+                    w.layer_scalar));
+  return ops;
+}
+
+/// Logits, the next hidden row, and the best token.
+Result<void> Drafter::make_head(Kernels& kernels, const DrafterWeights& weights) {
+  const std::uint32_t dim = padded(config_.layers.model_dim);
+  const std::uint32_t vocab_size = config_.layers.vocab_size;
+  PREFLIGHT_TRY(head_, make_product(kernels, weights.head,
+                                    {.x = vk::whole(own_.normed),
+                                     .y = vk::whole(shared_.logits),
+                                     .x_stride = dim,
+                                     .y_stride = vocab_size,
+                                     .soft_cap = config_.layers.logit_softcap.value_or(0.0f)}));
+  PREFLIGHT_TRY(post_projection_, make_product(kernels, weights.post_projection,
+                                               {.x = vk::whole(own_.normed),
+                                                .y = vk::whole(own_.hidden),
+                                                .x_stride = dim,
+                                                .y_stride = padded(config_.target_dim)}));
+  const params::ArgmaxParams argmax{
+      .vocab_size = vocab_size, .logits_stride = vocab_size, .mask_stride = (vocab_size + 31) / 32};
+  const std::array<vk::Slice, params::kArgmaxBindings> slices = {
+      vk::whole(shared_.logits), vk::whole(shared_.masks), vk::whole(shared_.partial),
+      vk::whole(shared_.best)};
+  for (const std::uint32_t merge : {0u, 1u}) {
+    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
+                  kernels.pipeline("argmax", params::kArgmaxBindings, sizeof(params::ArgmaxParams),
+                                   {tuning_.argmax_lanes, merge}));
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, slices));
+    (merge == 0 ? argmax_slices_ : argmax_merge_) =
+        RowOp::of(pipeline, bindings, argmax, merge == 0 ? params::kArgmaxSlices : 1);
+  }
+  return {};
+}
+
+void Drafter::record_layer(vk::CommandList& list, const DraftLayerOps& layer,
+                           std::uint32_t n_rows) const {
+  layer.q.record(list, n_rows);
+  list.barrier();
+  layer.attention_input.record(list, n_rows);
+  list.barrier();
+  layer.attention.record(list, n_rows);
+  list.barrier();
+  layer.output.record(list, n_rows);
+  list.barrier();
+  layer.after_attention.record(list, n_rows);
+  list.barrier();
+  layer.gate_up.record(list, n_rows);
+  list.barrier();
+  layer.down.record(list, n_rows);
+  list.barrier();
+  layer.after_ffn.record(list, n_rows);
+  list.barrier();
+}
+
+Result<std::vector<vk::CommandList>> Drafter::record(std::uint32_t n_rows, HiddenRows from) const {
+  PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
+  list.begin();
+  for (const RowOp& part : embed_) part.record(list, n_rows);
+  list.barrier();
+  (from == HiddenRows::kTarget ? input_from_target_ : input_from_draft_).record(list, n_rows);
+  list.barrier();
+  pre_projection_.record(list, n_rows);
+  list.barrier();
+  first_norm_.record(list, n_rows);
+  list.barrier();
+  for (const DraftLayerOps& layer : layers_) record_layer(list, layer, n_rows);
+  head_.record(list, n_rows);
+  post_projection_.record(list, n_rows);
+  list.barrier();
+  argmax_slices_.record(list, n_rows);
+  list.barrier();
+  argmax_merge_.record(list, n_rows);
+  PREFLIGHT_TRY_VOID(list.end());
+  std::vector<vk::CommandList> lists;
+  lists.push_back(std::move(list));
+  return lists;
+}
+
+Result<std::vector<params::ArgmaxEntry>> Drafter::step(std::span<const DraftRow> rows,
+                                                       HiddenRows from) {
+  const auto n_rows = static_cast<std::uint32_t>(rows.size());
+  PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_head_rows);
+  Step step;
+  const auto hidden_rows = host_values<std::uint32_t>(shared_.head_rows);
+  const auto masks = host_values<std::uint32_t>(shared_.masks);
+  for (std::uint32_t r = 0; r < n_rows; r++) {
+    const DraftRow& row = rows[r];
+    step.sequences.push_back(row.pages);
+    step.rows.push_back({.sequence = r,
+                         .position = row.newest_key,
+                         .rope_position = row.newest_key + kDraftRopeOffset,
+                         .last_visible = row.newest_key,
+                         .token = row.token,
+                         .soft_row = nullptr});
+    hidden_rows[r] = row.hidden_row;
+    std::copy(row.mask.begin(), row.mask.end(),
+              masks.begin() + static_cast<std::ptrdiff_t>(r * row.mask.size()));
+  }
+  write_step(shared_, plan_, target_, step);
+  SegmentCache& segments = from == HiddenRows::kTarget ? after_target_ : after_draft_;
+  PREFLIGHT_TRY_VOID(segments.run(submitter_, n_rows, [&] { return record(n_rows, from); }, {}));
+  const auto best = host_values<params::ArgmaxEntry>(shared_.best).first(n_rows);
+  return std::vector<params::ArgmaxEntry>(best.begin(), best.end());
+}
+
+Result<void> Drafter::read_logits(vk::Uploader& uploader, std::uint32_t ix,
+                                  std::span<float> out) const {
+  PREFLIGHT_ASSERT(out.size() == config_.layers.vocab_size && ix < plan_.max_head_rows);
+  return uploader.read(shared_.logits, VkDeviceSize{ix} * out.size() * sizeof(float),
+                       std::as_writable_bytes(out));
+}
+
+}  // namespace preflight::forward

@@ -1,0 +1,102 @@
+#include "engine/forward/drafter_weights.h"
+
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "engine/forward/tensor_loader.h"
+
+namespace preflight::forward {
+namespace {
+
+constexpr const char* kHead = "token_embd.weight";
+constexpr const char* kPreProjection = "nextn.pre_projection.weight";
+constexpr const char* kPostProjection = "nextn.post_projection.weight";
+
+Result<DrafterLayerWeights> load_layer(const TensorLoader& loader, std::uint32_t ix) {
+  const std::string prefix = fmt::format("blk.{}.", ix);
+  PREFLIGHT_TRY(vk::Buffer attn_norm, loader.vector(prefix + "attn_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer post_attention_norm,
+                loader.vector(prefix + "post_attention_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer ffn_norm, loader.vector(prefix + "ffn_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer post_ffn_norm, loader.vector(prefix + "post_ffw_norm.weight"));
+  PREFLIGHT_TRY(vk::Buffer q_norm, loader.vector(prefix + "attn_q_norm.weight"));
+  float scalar = 1.0f;
+  if (loader.has(prefix + "layer_output_scale.weight")) {
+    PREFLIGHT_TRY(const std::vector<float> value,
+                  loader.values(prefix + "layer_output_scale.weight"));
+    scalar = value.at(0);
+  }
+  PREFLIGHT_TRY(WeightMatrix q, loader.matrix(prefix + "attn_q.weight"));
+  PREFLIGHT_TRY(WeightMatrix o, loader.matrix(prefix + "attn_output.weight"));
+  PREFLIGHT_TRY(auto gate_up,
+                loader.matrices(prefix + "ffn_gate.weight", prefix + "ffn_up.weight"));
+  PREFLIGHT_TRY(WeightMatrix down, loader.matrix(prefix + "ffn_down.weight"));
+  return DrafterLayerWeights{.attn_norm = std::move(attn_norm),
+                             .post_attention_norm = std::move(post_attention_norm),
+                             .ffn_norm = std::move(ffn_norm),
+                             .post_ffn_norm = std::move(post_ffn_norm),
+                             .q_norm = std::move(q_norm),
+                             .layer_scalar = scalar,
+                             .q = std::move(q),
+                             .o = std::move(o),
+                             .gate = std::move(gate_up.first),
+                             .up = std::move(gate_up.second),
+                             .down = std::move(down)};
+}
+
+}  // namespace
+
+Result<std::uint64_t> drafter_weights_bytes(const model::DrafterFile& file,
+                                            const vk::DeviceDescription& device,
+                                            std::uint32_t lanes) {
+  std::uint64_t bytes = 0;
+  const auto add = [&](const std::string& name, const std::string& partner_name) -> Result<void> {
+    const model::Tensor* tensor = file.find(name);
+    const model::Tensor* partner = file.find(partner_name);
+    PREFLIGHT_ASSERT(tensor != nullptr && partner != nullptr);
+    PREFLIGHT_TRY(const WeightShape shape,
+                  WeightShape::of(*tensor, lanes,
+                                  tensor == partner ? kernel_type(tensor->type)
+                                                    : common_type(*tensor, *partner)));
+    bytes += shape.device_bytes(device);
+    return {};
+  };
+  for (const char* name : {kHead, kPreProjection, kPostProjection})
+    PREFLIGHT_TRY_VOID(add(name, name));
+  const model::ModelConfig& config = file.config().layers;
+  std::uint64_t floats = config.model_dim;
+  for (std::uint32_t ix = 0; ix < config.n_layers; ix++) {
+    const std::string prefix = fmt::format("blk.{}.", ix);
+    for (const char* name : {"attn_q.weight", "attn_output.weight", "ffn_down.weight"})
+      PREFLIGHT_TRY_VOID(add(prefix + name, prefix + name));
+    PREFLIGHT_TRY_VOID(add(prefix + "ffn_gate.weight", prefix + "ffn_up.weight"));
+    PREFLIGHT_TRY_VOID(add(prefix + "ffn_up.weight", prefix + "ffn_gate.weight"));
+    floats +=
+        std::uint64_t{4} * config.model_dim + config.attention(config.layer_kinds[ix]).head_dim;
+  }
+  return bytes + floats * sizeof(float);
+}
+
+Result<DrafterWeights> load_drafter_weights(vk::Device& device, vk::Uploader& uploader,
+                                            const model::DrafterFile& file, std::uint32_t lanes) {
+  const TensorLoader loader(
+      device, uploader, [&](std::string_view name) { return file.find(name); }, lanes);
+  PREFLIGHT_TRY(WeightMatrix head, loader.matrix(kHead));
+  PREFLIGHT_TRY(WeightMatrix pre_projection, loader.matrix(kPreProjection));
+  PREFLIGHT_TRY(WeightMatrix post_projection, loader.matrix(kPostProjection));
+  PREFLIGHT_TRY(vk::Buffer output_norm, loader.vector("output_norm.weight"));
+  std::vector<DrafterLayerWeights> layers;
+  for (std::uint32_t ix = 0; ix < file.config().layers.n_layers; ix++) {
+    PREFLIGHT_TRY(DrafterLayerWeights layer, load_layer(loader, ix));
+    layers.push_back(std::move(layer));
+  }
+  return DrafterWeights{.head = std::move(head),
+                        .pre_projection = std::move(pre_projection),
+                        .post_projection = std::move(post_projection),
+                        .output_norm = std::move(output_norm),
+                        .layers = std::move(layers)};
+}
+
+}  // namespace preflight::forward
