@@ -1,9 +1,10 @@
 // The files of waiting and running reviews:
 //
-//   <spool>/<id>/bundle/    as uploaded
-//   <spool>/<id>/work/      kept by the review between attempts
-//   <spool>/<id>/job.json   what the database knows of it, should the database be lost
-//   <spool>/tmp-<random>/   an upload under way; becomes <id> by one rename once it is synced
+//   <id>/           one review
+//     bundle/       as uploaded
+//     work/         kept by the review between attempts
+//     job.json      what the database knows of it, should the database be lost
+//   tmp-<random>/   an upload under way; becomes <id> by one rename once it is synced
 //
 // What is there without a row in the database is swept away at the start.
 #pragma once
