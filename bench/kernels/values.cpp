@@ -1,20 +1,11 @@
 #include "bench/kernels/values.h"
 
 #include <algorithm>
-#include <random>
 
 #include "engine/model/blocks.h"
 #include "engine/model/random_weights.h"
 
 namespace preflight::bench {
-
-std::vector<float> normals(std::size_t n, std::uint32_t seed, float sigma) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> distribution(0.0f, sigma);
-  std::vector<float> values(n);
-  for (float& value : values) value = distribution(generator);
-  return values;
-}
 
 Result<std::unique_ptr<SampledMatrix>> SampledMatrix::create(model::TensorType type,
                                                              std::uint32_t rows, std::uint32_t cols,

@@ -5,13 +5,13 @@
 #include <memory>
 #include <vector>
 
+#include "engine/model/random_weights.h"
 #include "engine/model/tensor.h"
 #include "vk/error.h"
 
 namespace preflight::bench {
 
-/// n normally distributed values.
-[[nodiscard]] std::vector<float> normals(std::size_t n, std::uint32_t seed, float sigma = 1.0f);
+using model::normals;
 
 /// A matrix of random weights in a file's block format, and some of its rows decoded: enough to
 /// hold a product against its twin without decoding all of it.

@@ -10,11 +10,6 @@
 #include "shaders/params/norm.h"
 
 namespace preflight::forward {
-namespace {
-
-using model::LayerKind;
-
-}  // namespace
 
 Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitter& submitter,
                                                  Kernels& kernels, const model::ModelConfig& config,
@@ -74,27 +69,14 @@ Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitt
                               .gather_rows = &head_rows,
                               .soft_cap = config.logit_softcap.value_or(0.0f)}));
 
-  const params::ArgmaxParams argmax{.vocab_size = config.vocab_size,
-                                    .logits_stride = config.vocab_size,
-                                    .mask_stride = decoder->mask_words()};
-  const std::array<vk::Slice, params::kArgmaxBindings> argmax_slices = {
-      vk::whole(arena.logits), vk::whole(arena.masks), vk::whole(arena.partial),
-      vk::whole(arena.best)};
-  for (const std::uint32_t merge : {0u, 1u}) {
-    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
-                  kernels.pipeline("argmax", params::kArgmaxBindings, sizeof(params::ArgmaxParams),
-                                   {tuning.argmax_lanes, merge}));
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, argmax_slices));
-    (merge == 0 ? decoder->argmax_slices_ : decoder->argmax_merge_) =
-        RowOp::of(pipeline, bindings, argmax, merge == 0 ? params::kArgmaxSlices : 1);
-  }
+  PREFLIGHT_TRY(decoder->argmax_, make_argmax(kernels, arena, config.vocab_size));
   return decoder;
 }
 
 Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weights,
                                      std::uint32_t ix) {
   const LayerWeights& w = weights.layers[ix];
-  const bool full = config_.layer_kinds[ix] == LayerKind::kFull;
+  const bool full = config_.layer_kinds[ix] == model::LayerKind::kFull;
   const AttentionLayout& layout = full ? plan_.full : plan_.sliding;
   const LayerPages& pages = arena_.pages[ix];
   const std::uint32_t dim = padded(config_.model_dim);
@@ -152,43 +134,16 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
                                                .o_stride_vec4 = attended_stride / 4,
                                                .window = full ? 0 : config_.sliding_window}));
 
-  PREFLIGHT_TRY(ops.output, make_product(kernels, w.o,
-                                         {.x = vk::whole(arena_.attended),
-                                          .y = vk::whole(arena_.branch),
-                                          .x_stride = attended_stride,
-                                          .y_stride = dim}));
-  PREFLIGHT_TRY(ops.gate_up, make_gate_up(kernels, w.gate, w.up, vk::whole(arena_.normed), dim,
-                                          vk::whole(arena_.gated), padded(config_.ffn_dim)));
-  PREFLIGHT_TRY(ops.down, make_product(kernels, w.down,
-                                       {.x = vk::whole(arena_.gated),
-                                        .y = vk::whole(arena_.branch),
-                                        .x_stride = padded(config_.ffn_dim),
-                                        .y_stride = dim}));
-
-  PREFLIGHT_TRY(
-      const vk::Pipeline* norm,
-      kernels.pipeline("norm_residual" + kernels.act_suffix(), params::kNormResidualBindings,
-                       sizeof(params::NormResidualParams), {tuning_.norm_lanes}));
-  const auto norm_residual = [&](const vk::Buffer& post, const vk::Buffer& next,
-                                 float scalar) -> Result<RowOp> {
-    const std::array<vk::Slice, params::kNormResidualBindings> slices = {
-        vk::whole(arena_.branch), vk::whole(post), vk::whole(arena_.residual), vk::whole(next),
-        vk::whole(arena_.normed)};
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*norm, slices));
-    return RowOp::of(norm, bindings,
-                     params::NormResidualParams{.row_size = config_.model_dim,
-                                                .x_stride = dim,
-                                                .h_stride = dim,
-                                                .y_stride_vec4 = dim / 4,
-                                                .epsilon = config_.rms_norm_eps,
-                                                .layer_scalar = scalar});
-  };
   const bool last = ix + 1 == config_.n_layers;
-  PREFLIGHT_TRY(ops.after_attention, norm_residual(w.post_attention_norm, w.ffn_norm, 1.0f));
-  PREFLIGHT_TRY(
-      ops.after_ffn,
-      norm_residual(w.post_ffn_norm, last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
-                    w.layer_scalar));
+  PREFLIGHT_TRY(ops.tail,
+                LayerTail::create(kernels, config_, w,
+                                  last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
+                                  {.attended = arena_.attended,
+                                   .attended_stride = attended_stride,
+                                   .residual = arena_.residual,
+                                   .normed = arena_.normed,
+                                   .branch = arena_.branch,
+                                   .gated = arena_.gated}));
   return ops;
 }
 
@@ -200,15 +155,7 @@ void Decoder::record_layer(vk::CommandList& list, const LayerOps& layer,
   list.barrier();
   layer.attention.record(list, n_rows);
   list.barrier();
-  layer.output.record(list, n_rows);
-  list.barrier();
-  layer.after_attention.record(list, n_rows);
-  list.barrier();
-  layer.gate_up.record(list, n_rows);
-  list.barrier();
-  layer.down.record(list, n_rows);
-  list.barrier();
-  layer.after_ffn.record(list, n_rows);
+  layer.tail.record(list, n_rows);
 }
 
 Result<std::vector<vk::CommandList>> Decoder::record_body(std::uint32_t n_rows) const {
@@ -234,9 +181,7 @@ Result<std::vector<vk::CommandList>> Decoder::record_head(std::uint32_t n_rows) 
   list.begin();
   head_product_.record(list, n_rows);
   list.barrier();
-  argmax_slices_.record(list, n_rows);
-  list.barrier();
-  argmax_merge_.record(list, n_rows);
+  argmax_.record(list, n_rows);
   PREFLIGHT_TRY_VOID(list.end());
   std::vector<vk::CommandList> lists;
   lists.push_back(std::move(list));
@@ -292,7 +237,7 @@ Result<void> Decoder::copy_pages(std::span<const kv::PageCopy> copies) {
   PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
   list.begin();
   for (std::uint32_t ix = 0; ix < config_.n_layers; ix++) {
-    const bool full = config_.layer_kinds[ix] == LayerKind::kFull;
+    const bool full = config_.layer_kinds[ix] == model::LayerKind::kFull;
     const AttentionLayout& layout = full ? plan_.full : plan_.sliding;
     const auto copy = [&](const vk::Buffer& plane, std::uint32_t dim, const kv::PageCopy& pages) {
       const VkDeviceSize bytes =

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "engine/forward/arena.h"
+#include "engine/forward/argmax_op.h"
 #include "engine/forward/attention_op.h"
 #include "engine/forward/kernels.h"
+#include "engine/forward/layer_tail.h"
 #include "engine/forward/model_weights.h"
 #include "engine/forward/segments.h"
 #include "engine/forward/step.h"
@@ -27,11 +29,7 @@ struct LayerOps {
   std::vector<ProductOp> projections;  ///< Q, K and, where the layer has one, V
   RowOp attention_input;
   AttentionOp attention;
-  ProductOp output;
-  RowOp after_attention;  ///< h += norm(branch), normed = ffn norm
-  ProductOp gate_up;
-  ProductOp down;
-  RowOp after_ffn;  ///< h = (h + norm(branch)) * scalar, normed = the next layer's input norm
+  LayerTail tail;
 };
 
 /// The language model on the device: runs steps, then the head for the rows whose logits are
@@ -101,7 +99,7 @@ class Decoder {
   RowOp first_norm_;
   std::vector<LayerOps> layers_;
   ProductOp head_product_;
-  RowOp argmax_slices_, argmax_merge_;
+  ArgmaxOp argmax_;
 
   SegmentCache body_, head_;
 };

@@ -116,7 +116,7 @@ Result<void> Drafter::make_input(Kernels& kernels, const DrafterWeights& weights
 Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights& weights,
                                           const ModelWeights& target_weights, std::uint32_t ix) {
   const model::ModelConfig& config = config_.layers;
-  const DrafterLayerWeights& w = weights.layers[ix];
+  const CommonLayerWeights& w = weights.layers[ix];
   const LayerKind kind = config.layer_kinds[ix];
   const bool full = kind == LayerKind::kFull;
   const std::uint32_t source = last_layer(target_, kind);
@@ -172,43 +172,16 @@ Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights
                                 .o_stride_vec4 = attended_stride / 4,
                                 .window = full ? 0 : config.sliding_window - kDraftRopeOffset}));
 
-  PREFLIGHT_TRY(ops.output, make_product(kernels, w.o,
-                                         {.x = vk::whole(own_.attended),
-                                          .y = vk::whole(own_.branch),
-                                          .x_stride = attended_stride,
-                                          .y_stride = dim}));
-  PREFLIGHT_TRY(ops.gate_up, make_gate_up(kernels, w.gate, w.up, vk::whole(own_.normed), dim,
-                                          vk::whole(own_.gated), padded(config.ffn_dim)));
-  PREFLIGHT_TRY(ops.down, make_product(kernels, w.down,
-                                       {.x = vk::whole(own_.gated),
-                                        .y = vk::whole(own_.branch),
-                                        .x_stride = padded(config.ffn_dim),
-                                        .y_stride = dim}));
-
-  PREFLIGHT_TRY(
-      const vk::Pipeline* norm,
-      kernels.pipeline("norm_residual" + kernels.act_suffix(), params::kNormResidualBindings,
-                       sizeof(params::NormResidualParams), {tuning_.norm_lanes}));
-  const auto norm_residual = [&](const vk::Buffer& post, const vk::Buffer& next,
-                                 float scalar) -> Result<RowOp> {
-    const std::array<vk::Slice, params::kNormResidualBindings> slices = {
-        vk::whole(own_.branch), vk::whole(post), vk::whole(own_.residual), vk::whole(next),
-        vk::whole(own_.normed)};
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*norm, slices));
-    return RowOp::of(norm, bindings,
-                     params::NormResidualParams{.row_size = config.model_dim,
-                                                .x_stride = dim,
-                                                .h_stride = dim,
-                                                .y_stride_vec4 = dim / 4,
-                                                .epsilon = config.rms_norm_eps,
-                                                .layer_scalar = scalar});
-  };
   const bool last = ix + 1 == config.n_layers;
-  PREFLIGHT_TRY(ops.after_attention, norm_residual(w.post_attention_norm, w.ffn_norm, 1.0f));
-  PREFLIGHT_TRY(
-      ops.after_ffn,
-      norm_residual(w.post_ffn_norm, last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
-                    w.layer_scalar));
+  PREFLIGHT_TRY(ops.tail,
+                LayerTail::create(kernels, config, w,
+                                  last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
+                                  {.attended = own_.attended,
+                                   .attended_stride = attended_stride,
+                                   .residual = own_.residual,
+                                   .normed = own_.normed,
+                                   .branch = own_.branch,
+                                   .gated = own_.gated}));
   return ops;
 }
 
@@ -227,19 +200,7 @@ Result<void> Drafter::make_head(Kernels& kernels, const DrafterWeights& weights)
                                                 .y = vk::whole(own_.hidden),
                                                 .x_stride = dim,
                                                 .y_stride = padded(config_.target_dim)}));
-  const params::ArgmaxParams argmax{
-      .vocab_size = vocab_size, .logits_stride = vocab_size, .mask_stride = (vocab_size + 31) / 32};
-  const std::array<vk::Slice, params::kArgmaxBindings> slices = {
-      vk::whole(shared_.logits), vk::whole(shared_.masks), vk::whole(shared_.partial),
-      vk::whole(shared_.best)};
-  for (const std::uint32_t merge : {0u, 1u}) {
-    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
-                  kernels.pipeline("argmax", params::kArgmaxBindings, sizeof(params::ArgmaxParams),
-                                   {tuning_.argmax_lanes, merge}));
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, slices));
-    (merge == 0 ? argmax_slices_ : argmax_merge_) =
-        RowOp::of(pipeline, bindings, argmax, merge == 0 ? params::kArgmaxSlices : 1);
-  }
+  PREFLIGHT_TRY(argmax_, make_argmax(kernels, shared_, vocab_size));
   return {};
 }
 
@@ -251,15 +212,7 @@ void Drafter::record_layer(vk::CommandList& list, const DraftLayerOps& layer,
   list.barrier();
   layer.attention.record(list, n_rows);
   list.barrier();
-  layer.output.record(list, n_rows);
-  list.barrier();
-  layer.after_attention.record(list, n_rows);
-  list.barrier();
-  layer.gate_up.record(list, n_rows);
-  list.barrier();
-  layer.down.record(list, n_rows);
-  list.barrier();
-  layer.after_ffn.record(list, n_rows);
+  layer.tail.record(list, n_rows);
   list.barrier();
 }
 
@@ -278,9 +231,7 @@ Result<std::vector<vk::CommandList>> Drafter::record(std::uint32_t n_rows, Hidde
   head_.record(list, n_rows);
   post_projection_.record(list, n_rows);
   list.barrier();
-  argmax_slices_.record(list, n_rows);
-  list.barrier();
-  argmax_merge_.record(list, n_rows);
+  argmax_.record(list, n_rows);
   PREFLIGHT_TRY_VOID(list.end());
   std::vector<vk::CommandList> lists;
   lists.push_back(std::move(list));

@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "engine/forward/arena.h"
+#include "engine/forward/argmax_op.h"
 #include "engine/forward/attention_op.h"
 #include "engine/forward/draft_arena.h"
 #include "engine/forward/drafter_weights.h"
 #include "engine/forward/kernels.h"
+#include "engine/forward/layer_tail.h"
 #include "engine/forward/model_weights.h"
 #include "engine/forward/segments.h"
 #include "engine/forward/step.h"
@@ -47,11 +49,7 @@ struct DraftLayerOps {
   ProductOp q;
   RowOp attention_input;
   AttentionOp attention;
-  ProductOp output;
-  RowOp after_attention;
-  ProductOp gate_up;
-  ProductOp down;
-  RowOp after_ffn;
+  LayerTail tail;
 };
 
 /// The drafter on the device (docs/model.md#drafter). It works between two steps of the target and
@@ -110,7 +108,7 @@ class Drafter {
   RowOp first_norm_;
   std::vector<DraftLayerOps> layers_;
   ProductOp head_, post_projection_;
-  RowOp argmax_slices_, argmax_merge_;
+  ArgmaxOp argmax_;
 
   SegmentCache after_target_, after_draft_;
 };

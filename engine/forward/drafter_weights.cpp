@@ -14,38 +14,6 @@ constexpr const char* kHead = "token_embd.weight";
 constexpr const char* kPreProjection = "nextn.pre_projection.weight";
 constexpr const char* kPostProjection = "nextn.post_projection.weight";
 
-Result<DrafterLayerWeights> load_layer(const TensorLoader& loader, std::uint32_t ix) {
-  const std::string prefix = fmt::format("blk.{}.", ix);
-  PREFLIGHT_TRY(vk::Buffer attn_norm, loader.vector(prefix + "attn_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer post_attention_norm,
-                loader.vector(prefix + "post_attention_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer ffn_norm, loader.vector(prefix + "ffn_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer post_ffn_norm, loader.vector(prefix + "post_ffw_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer q_norm, loader.vector(prefix + "attn_q_norm.weight"));
-  float scalar = 1.0f;
-  if (loader.has(prefix + "layer_output_scale.weight")) {
-    PREFLIGHT_TRY(const std::vector<float> value,
-                  loader.values(prefix + "layer_output_scale.weight"));
-    scalar = value.at(0);
-  }
-  PREFLIGHT_TRY(WeightMatrix q, loader.matrix(prefix + "attn_q.weight"));
-  PREFLIGHT_TRY(WeightMatrix o, loader.matrix(prefix + "attn_output.weight"));
-  PREFLIGHT_TRY(auto gate_up,
-                loader.matrices(prefix + "ffn_gate.weight", prefix + "ffn_up.weight"));
-  PREFLIGHT_TRY(WeightMatrix down, loader.matrix(prefix + "ffn_down.weight"));
-  return DrafterLayerWeights{.attn_norm = std::move(attn_norm),
-                             .post_attention_norm = std::move(post_attention_norm),
-                             .ffn_norm = std::move(ffn_norm),
-                             .post_ffn_norm = std::move(post_ffn_norm),
-                             .q_norm = std::move(q_norm),
-                             .layer_scalar = scalar,
-                             .q = std::move(q),
-                             .o = std::move(o),
-                             .gate = std::move(gate_up.first),
-                             .up = std::move(gate_up.second),
-                             .down = std::move(down)};
-}
-
 }  // namespace
 
 Result<std::uint64_t> drafter_weights_bytes(const model::DrafterFile& file,
@@ -87,9 +55,9 @@ Result<DrafterWeights> load_drafter_weights(vk::Device& device, vk::Uploader& up
   PREFLIGHT_TRY(WeightMatrix pre_projection, loader.matrix(kPreProjection));
   PREFLIGHT_TRY(WeightMatrix post_projection, loader.matrix(kPostProjection));
   PREFLIGHT_TRY(vk::Buffer output_norm, loader.vector("output_norm.weight"));
-  std::vector<DrafterLayerWeights> layers;
+  std::vector<CommonLayerWeights> layers;
   for (std::uint32_t ix = 0; ix < file.config().layers.n_layers; ix++) {
-    PREFLIGHT_TRY(DrafterLayerWeights layer, load_layer(loader, ix));
+    PREFLIGHT_TRY(CommonLayerWeights layer, load_common_layer(loader, ix));
     layers.push_back(std::move(layer));
   }
   return DrafterWeights{.head = std::move(head),

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/forward/layer_weights.h"
 #include "engine/forward/weight_layout.h"
 #include "engine/model/drafter_file.h"
 #include "vk/buffer.h"
@@ -12,20 +13,13 @@
 
 namespace preflight::forward {
 
-/// One layer of the drafter; names as in docs/model.md#drafter. Vectors are float32.
-struct DrafterLayerWeights {
-  vk::Buffer attn_norm, post_attention_norm, ffn_norm, post_ffn_norm;  ///< [model_dim]
-  vk::Buffer q_norm;                                                   ///< [head_dim]
-  float layer_scalar;
-  WeightMatrix q, o, gate, up, down;
-};
-
+/// Names as in docs/model.md#drafter.
 struct DrafterWeights {
   WeightMatrix head;             ///< [vocab, model_dim]
   WeightMatrix pre_projection;   ///< [model_dim, 2 * target_dim]
   WeightMatrix post_projection;  ///< [target_dim, model_dim]
   vk::Buffer output_norm;
-  std::vector<DrafterLayerWeights> layers;
+  std::vector<CommonLayerWeights> layers;
 };
 
 /// Device bytes that load_drafter_weights will take.

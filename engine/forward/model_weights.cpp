@@ -15,20 +15,8 @@ namespace {
 Result<LayerWeights> load_layer(const TensorLoader& loader, const model::ModelConfig& config,
                                 std::uint32_t ix) {
   const std::string prefix = fmt::format("blk.{}.", ix);
-  PREFLIGHT_TRY(vk::Buffer attn_norm, loader.vector(prefix + "attn_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer post_attention_norm,
-                loader.vector(prefix + "post_attention_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer ffn_norm, loader.vector(prefix + "ffn_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer post_ffn_norm, loader.vector(prefix + "post_ffw_norm.weight"));
-  PREFLIGHT_TRY(vk::Buffer q_norm, loader.vector(prefix + "attn_q_norm.weight"));
+  PREFLIGHT_TRY(CommonLayerWeights common, load_common_layer(loader, ix));
   PREFLIGHT_TRY(vk::Buffer k_norm, loader.vector(prefix + "attn_k_norm.weight"));
-  float scalar = 1.0f;
-  if (loader.has(prefix + "layer_output_scale.weight")) {
-    PREFLIGHT_TRY(const std::vector<float> value,
-                  loader.values(prefix + "layer_output_scale.weight"));
-    scalar = value.at(0);
-  }
-  PREFLIGHT_TRY(WeightMatrix q, loader.matrix(prefix + "attn_q.weight"));
   PREFLIGHT_TRY(WeightMatrix k, loader.matrix(prefix + "attn_k.weight"));
   std::optional<WeightMatrix> v;
   const bool value_is_key =
@@ -36,24 +24,7 @@ Result<LayerWeights> load_layer(const TensorLoader& loader, const model::ModelCo
   if (!value_is_key) {
     PREFLIGHT_TRY(v, loader.matrix(prefix + "attn_v.weight"));
   }
-  PREFLIGHT_TRY(WeightMatrix o, loader.matrix(prefix + "attn_output.weight"));
-  PREFLIGHT_TRY(auto gate_up,
-                loader.matrices(prefix + "ffn_gate.weight", prefix + "ffn_up.weight"));
-  PREFLIGHT_TRY(WeightMatrix down, loader.matrix(prefix + "ffn_down.weight"));
-  return LayerWeights{.attn_norm = std::move(attn_norm),
-                      .post_attention_norm = std::move(post_attention_norm),
-                      .ffn_norm = std::move(ffn_norm),
-                      .post_ffn_norm = std::move(post_ffn_norm),
-                      .q_norm = std::move(q_norm),
-                      .k_norm = std::move(k_norm),
-                      .layer_scalar = scalar,
-                      .q = std::move(q),
-                      .k = std::move(k),
-                      .v = std::move(v),
-                      .o = std::move(o),
-                      .gate = std::move(gate_up.first),
-                      .up = std::move(gate_up.second),
-                      .down = std::move(down)};
+  return LayerWeights{{std::move(common)}, std::move(k_norm), std::move(k), std::move(v)};
 }
 
 Result<VisionWeights> load_vision(const TensorLoader& loader, const model::ModelFile& file) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/forward/layer_weights.h"
 #include "engine/forward/weight_layout.h"
 #include "engine/model/model_file.h"
 #include "vk/buffer.h"
@@ -13,14 +14,11 @@
 
 namespace preflight::forward {
 
-/// One decoder layer on the device; names as in docs/model.md. Vectors are float32.
-struct LayerWeights {
-  vk::Buffer attn_norm, post_attention_norm, ffn_norm, post_ffn_norm;  ///< [model_dim]
-  vk::Buffer q_norm, k_norm;                                           ///< [head_dim]
-  float layer_scalar;
-  WeightMatrix q, k;
+/// One decoder layer on the device; names as in docs/model.md.
+struct LayerWeights : CommonLayerWeights {
+  vk::Buffer k_norm;  ///< [head_dim]
+  WeightMatrix k;
   std::optional<WeightMatrix> v;  ///< absent where the value is the raw key
-  WeightMatrix o, gate, up, down;
 };
 
 /// docs/model.md, vision embedder.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <random>
 
 #include "engine/model/blocks.h"
 #include "engine/model/half.h"
@@ -108,6 +109,14 @@ void fill_values(std::uint64_t key, std::uint64_t first, float spread, std::size
 }
 
 }  // namespace
+
+std::vector<float> normals(std::size_t n, std::uint32_t seed, float sigma) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> distribution(0.0f, sigma);
+  std::vector<float> values(n);
+  for (float& value : values) value = distribution(generator);
+  return values;
+}
 
 std::uint64_t random_key(std::uint64_t seed, std::uint64_t tensor) {
   return word_at(word_at(seed, 0), tensor + 1);

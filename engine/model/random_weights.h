@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "engine/model/tensor.h"
 
@@ -18,6 +19,9 @@ void fill_random(TensorType type, float deviation, std::uint64_t key, std::uint6
 /// Values spread evenly between mean - spread and mean + spread, encoded as F32.
 void fill_uniform(float mean, float spread, std::uint64_t key, std::uint64_t first_value,
                   std::span<std::byte> values);
+
+/// n normally distributed values of mean 0.
+[[nodiscard]] std::vector<float> normals(std::size_t n, std::uint32_t seed, float sigma = 1.0f);
 
 /// A key for one tensor of one model.
 [[nodiscard]] std::uint64_t random_key(std::uint64_t seed, std::uint64_t tensor);

@@ -4,7 +4,6 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <random>
 #include <tuple>
 
 #include "engine/forward/tuning.h"
@@ -112,14 +111,6 @@ void ForwardTest::run(const std::function<void(vk::CommandList&)>& record) {
   must(list.end());
   const vk::CommandList* const lists[] = {&list};
   EXPECT_GE(must(submitter().run(lists)), 0.0);
-}
-
-std::vector<float> normals(std::size_t n, std::uint32_t seed, float sigma) {
-  std::mt19937 generator(seed);
-  std::normal_distribution<float> distribution(0.0f, sigma);
-  std::vector<float> values(n);
-  for (float& value : values) value = distribution(generator);
-  return values;
 }
 
 std::vector<float> rounded(std::vector<float> values, bool half) {

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/forward/kernels.h"
+#include "engine/model/random_weights.h"
 #include "vk/buffer.h"
 #include "vk/commands.h"
 #include "vk/device.h"
@@ -83,7 +84,7 @@ class ForwardTest : public testing::Test {
   std::uint64_t messages_before_ = 0;
 };
 
-[[nodiscard]] std::vector<float> normals(std::size_t n, std::uint32_t seed, float sigma = 1.0f);
+using model::normals;
 /// To float16 and back, where `half`.
 [[nodiscard]] std::vector<float> rounded(std::vector<float> values, bool half);
 

@@ -1,0 +1,66 @@
+#include "engine/forward/layer_tail.h"
+
+#include <array>
+
+#include "shaders/params/norm.h"
+
+namespace preflight::forward {
+
+Result<LayerTail> LayerTail::create(Kernels& kernels, const model::ModelConfig& config,
+                                    const CommonLayerWeights& weights, const vk::Buffer& next_norm,
+                                    const LayerTailBuffers& buffers) {
+  const std::uint32_t dim = padded(config.model_dim);
+  const std::uint32_t ffn_dim = padded(config.ffn_dim);
+  LayerTail tail;
+  PREFLIGHT_TRY(tail.output, make_product(kernels, weights.o,
+                                          {.x = vk::whole(buffers.attended),
+                                           .y = vk::whole(buffers.branch),
+                                           .x_stride = buffers.attended_stride,
+                                           .y_stride = dim}));
+  PREFLIGHT_TRY(tail.gate_up,
+                make_gate_up(kernels, weights.gate, weights.up, vk::whole(buffers.normed), dim,
+                             vk::whole(buffers.gated), ffn_dim));
+  PREFLIGHT_TRY(tail.down, make_product(kernels, weights.down,
+                                        {.x = vk::whole(buffers.gated),
+                                         .y = vk::whole(buffers.branch),
+                                         .x_stride = ffn_dim,
+                                         .y_stride = dim}));
+
+  PREFLIGHT_TRY(
+      const vk::Pipeline* norm,
+      kernels.pipeline("norm_residual" + kernels.act_suffix(), params::kNormResidualBindings,
+                       sizeof(params::NormResidualParams), {kernels.options().tuning.norm_lanes}));
+  const auto norm_residual = [&](const vk::Buffer& post, const vk::Buffer& next,
+                                 float scalar) -> Result<RowOp> {
+    const std::array<vk::Slice, params::kNormResidualBindings> slices = {
+        vk::whole(buffers.branch), vk::whole(post), vk::whole(buffers.residual), vk::whole(next),
+        vk::whole(buffers.normed)};
+    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*norm, slices));
+    return RowOp::of(norm, bindings,
+                     params::NormResidualParams{.row_size = config.model_dim,
+                                                .x_stride = dim,
+                                                .h_stride = dim,
+                                                .y_stride_vec4 = dim / 4,
+                                                .epsilon = config.rms_norm_eps,
+                                                .layer_scalar = scalar});
+  };
+  PREFLIGHT_TRY(tail.after_attention,
+                norm_residual(weights.post_attention_norm, weights.ffn_norm, 1.0f));
+  PREFLIGHT_TRY(tail.after_ffn,
+                norm_residual(weights.post_ffn_norm, next_norm, weights.layer_scalar));
+  return tail;
+}
+
+void LayerTail::record(vk::CommandList& list, std::uint32_t n_rows) const {
+  output.record(list, n_rows);
+  list.barrier();
+  after_attention.record(list, n_rows);
+  list.barrier();
+  gate_up.record(list, n_rows);
+  list.barrier();
+  down.record(list, n_rows);
+  list.barrier();
+  after_ffn.record(list, n_rows);
+}
+
+}  // namespace preflight::forward
