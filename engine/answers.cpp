@@ -147,7 +147,7 @@ Result<std::vector<Generation>> Engine::generate(
     std::uint32_t n_rows = 0;
     const auto start = std::chrono::steady_clock::now();
     PREFLIGHT_TRY_VOID(impl.scheduler->run(
-        works, take_rows,
+        works, forward::Phase::kGenerate, take_rows,
         [&](std::uint32_t n_step_rows) {
           n_steps++;
           n_rows += n_step_rows;

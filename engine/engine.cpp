@@ -123,7 +123,8 @@ Result<void> Engine::Impl::append(std::span<Work> works, const Progress& progres
   }
   std::uint64_t done = 0;
   PREFLIGHT_TRY_VOID(scheduler->run(
-      works, [](std::span<const WantedRow>) -> Result<void> { return {}; },
+      works, forward::Phase::kPrefill,
+      [](std::span<const WantedRow>) -> Result<void> { return {}; },
       [&](std::uint32_t n_rows) {
         done += n_rows;
         meter.prefilled_tokens += n_rows;
@@ -177,7 +178,7 @@ Result<void> Engine::logits(
     }
     return {};
   };
-  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, take_rows,
+  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, forward::Phase::kPrefill, take_rows,
                                            [&](std::uint32_t n_rows) {
                                              impl_->meter.prefilled_tokens += n_rows;
                                              impl_->meter.wide_steps++;
@@ -200,7 +201,8 @@ Result<DraftTrace> Engine::draft(SequenceId sequence, std::span<const Input> inp
     trace.hidden.resize(config().model_dim);
     return impl_->decoder->read_hidden(impl_->uploader, hidden_row, trace.hidden);
   };
-  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, take_rows, [](std::uint32_t) {}, {}));
+  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, forward::Phase::kPrefill, take_rows,
+                                           [](std::uint32_t) {}, {}));
   work.sequence->pending.clear();
 
   const kv::SequencePages& pages = work.sequence->pages;

@@ -49,7 +49,7 @@ Result<std::vector<Scheduler::Piece>> Scheduler::next_pieces(
 }
 
 Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> pieces,
-                                 const Cancelled& cancelled) {
+                                 forward::Phase phase, const Cancelled& cancelled) {
   std::vector<std::uint32_t> lengths;  // to go back to
   std::vector<kv::PageCopy> copies;
   const auto take_back = [&] {
@@ -85,6 +85,7 @@ Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> p
   }
 
   forward::Step step;
+  step.phase = phase;
   for (const Piece& piece : pieces) {
     const Work& work = works[piece.work];
     const kv::SequencePages& pages = work.sequence->pages;
@@ -118,14 +119,14 @@ Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> p
   return {};
 }
 
-Result<void> Scheduler::run(std::span<Work> works, const TakeRows& take_rows,
+Result<void> Scheduler::run(std::span<Work> works, forward::Phase phase, const TakeRows& take_rows,
                             const StepDone& step_done, const Cancelled& cancelled) {
   std::vector<std::size_t> done(works.size(), 0);
   std::vector<std::uint32_t> wanted_done(works.size(), 0);
   for (;;) {
     PREFLIGHT_TRY(const std::vector<Piece> pieces, next_pieces(works, done));
     if (pieces.empty()) return {};
-    PREFLIGHT_TRY_VOID(run_step(works, pieces, cancelled));
+    PREFLIGHT_TRY_VOID(run_step(works, pieces, phase, cancelled));
 
     std::vector<WantedRow> wanted;
     std::uint32_t row = 0;

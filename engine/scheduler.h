@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/forward/arena.h"
 #include "engine/forward/decoder.h"
+#include "engine/forward/step.h"
 #include "engine/kv/sequence_pages.h"
 
 namespace preflight::engine {
@@ -53,8 +54,9 @@ class Scheduler {
             const forward::ArenaPlan& plan)
       : decoder_(decoder), pools_(pools), config_(config), plan_(plan) {}
 
-  [[nodiscard]] Result<void> run(std::span<Work> works, const TakeRows& take_rows,
-                                 const StepDone& step_done, const Cancelled& cancelled);
+  [[nodiscard]] Result<void> run(std::span<Work> works, forward::Phase phase,
+                                 const TakeRows& take_rows, const StepDone& step_done,
+                                 const Cancelled& cancelled);
 
  private:
   /// A stretch of one Work's inputs that goes into the next step.
@@ -66,7 +68,7 @@ class Scheduler {
                                          std::span<const std::size_t> done) const;
   Result<std::size_t> fitting(const Work& work, std::size_t first, std::size_t room,
                               bool step_is_empty) const;
-  Result<void> run_step(std::span<Work> works, std::span<const Piece> pieces,
+  Result<void> run_step(std::span<Work> works, std::span<const Piece> pieces, forward::Phase phase,
                         const Cancelled& cancelled);
 
   forward::Decoder& decoder_;

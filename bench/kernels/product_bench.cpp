@@ -97,7 +97,11 @@ Result<Case> make_case(Bench& bench, const ProductCase& c) {
                     static_cast<double>(c.columns) *
                         (c.cols * bench.kernels().act_bytes() + c.rows * (half ? 2.0 : 4.0));
   made.work.operations = 2.0 * n_matrices * c.rows * c.cols * c.columns;
-  made.record = [data, n = c.columns](vk::CommandList& list) { data->op.record(list, n); };
+  // As many rows as slots decode together, or a chunk of a prompt.
+  const auto phase = c.columns <= 32 ? forward::Phase::kGenerate : forward::Phase::kPrefill;
+  made.record = [data, n = c.columns, phase](vk::CommandList& list) {
+    data->op.record(list, n, phase);
+  };
   made.check = [&bench, data, c, half, n_y]() -> Result<void> {
     PREFLIGHT_TRY(const auto y, bench.read(data->y_buffer, n_y, half));
     std::vector<float> got;

@@ -147,18 +147,18 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
   return ops;
 }
 
-void Decoder::record_layer(vk::CommandList& list, const LayerOps& layer,
-                           std::uint32_t n_rows) const {
-  for (const ProductOp& projection : layer.projections) projection.record(list, n_rows);
+void Decoder::record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows,
+                           Phase phase) const {
+  for (const ProductOp& projection : layer.projections) projection.record(list, n_rows, phase);
   list.barrier();
   layer.attention_input.record(list, n_rows);  // K and V of all rows stand before any is read
   list.barrier();
   layer.attention.record(list, n_rows);
   list.barrier();
-  layer.tail.record(list, n_rows);
+  layer.tail.record(list, n_rows, phase);
 }
 
-Result<std::vector<vk::CommandList>> Decoder::record_body(std::uint32_t n_rows) const {
+Result<std::vector<vk::CommandList>> Decoder::record_body(std::uint32_t n_rows, Phase phase) const {
   std::vector<vk::CommandList> lists;
   for (std::size_t ix = 0; ix < layers_.size(); ix++) {
     PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
@@ -169,7 +169,7 @@ Result<std::vector<vk::CommandList>> Decoder::record_body(std::uint32_t n_rows) 
       first_norm_.record(list, n_rows);
       list.barrier();
     }
-    record_layer(list, layers_[ix], n_rows);
+    record_layer(list, layers_[ix], n_rows, phase);
     PREFLIGHT_TRY_VOID(list.end());
     lists.push_back(std::move(list));
   }
@@ -179,7 +179,7 @@ Result<std::vector<vk::CommandList>> Decoder::record_body(std::uint32_t n_rows) 
 Result<std::vector<vk::CommandList>> Decoder::record_head(std::uint32_t n_rows) const {
   PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
   list.begin();
-  head_product_.record(list, n_rows);
+  head_product_.record(list, n_rows, Phase::kGenerate);
   list.barrier();
   argmax_.record(list, n_rows);
   PREFLIGHT_TRY_VOID(list.end());
@@ -193,7 +193,7 @@ Result<void> Decoder::run(const Step& step, const std::function<bool()>& cancell
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_rows);
   write_step(arena_, plan_, config_, step);
   return body_.run(
-      submitter_, n_rows, [&] { return record_body(n_rows); }, cancelled);
+      submitter_, n_rows, step.phase, [&] { return record_body(n_rows, step.phase); }, cancelled);
 }
 
 Result<std::vector<params::ArgmaxEntry>> Decoder::head(
@@ -207,7 +207,8 @@ Result<std::vector<params::ArgmaxEntry>> Decoder::head(
     std::copy(masks[r].begin(), masks[r].end(),
               mask_words_of.begin() + static_cast<std::ptrdiff_t>(r * mask_words()));
   }
-  PREFLIGHT_TRY_VOID(head_.run(submitter_, n_rows, [&] { return record_head(n_rows); }, {}));
+  PREFLIGHT_TRY_VOID(
+      head_.run(submitter_, n_rows, Phase::kGenerate, [&] { return record_head(n_rows); }, {}));
   const auto best = host_values<params::ArgmaxEntry>(arena_.best).first(n_rows);
   return std::vector<params::ArgmaxEntry>(best.begin(), best.end());
 }

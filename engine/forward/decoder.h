@@ -82,9 +82,10 @@ class Decoder {
         head_(tuning_.submission_ms) {}
 
   Result<LayerOps> make_layer(Kernels& kernels, const ModelWeights& weights, std::uint32_t ix);
-  Result<std::vector<vk::CommandList>> record_body(std::uint32_t n_rows) const;
+  Result<std::vector<vk::CommandList>> record_body(std::uint32_t n_rows, Phase phase) const;
   Result<std::vector<vk::CommandList>> record_head(std::uint32_t n_rows) const;
-  void record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows) const;
+  void record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows,
+                    Phase phase) const;
 
   vk::Device& device_;
   vk::Submitter& submitter_;

@@ -206,13 +206,13 @@ Result<void> Drafter::make_head(Kernels& kernels, const DrafterWeights& weights)
 
 void Drafter::record_layer(vk::CommandList& list, const DraftLayerOps& layer,
                            std::uint32_t n_rows) const {
-  layer.q.record(list, n_rows);
+  layer.q.record(list, n_rows, Phase::kGenerate);
   list.barrier();
   layer.attention_input.record(list, n_rows);
   list.barrier();
   layer.attention.record(list, n_rows);
   list.barrier();
-  layer.tail.record(list, n_rows);
+  layer.tail.record(list, n_rows, Phase::kGenerate);
   list.barrier();
 }
 
@@ -223,13 +223,13 @@ Result<std::vector<vk::CommandList>> Drafter::record(std::uint32_t n_rows, Hidde
   list.barrier();
   (from == HiddenRows::kTarget ? input_from_target_ : input_from_draft_).record(list, n_rows);
   list.barrier();
-  pre_projection_.record(list, n_rows);
+  pre_projection_.record(list, n_rows, Phase::kGenerate);
   list.barrier();
   first_norm_.record(list, n_rows);
   list.barrier();
   for (const DraftLayerOps& layer : layers_) record_layer(list, layer, n_rows);
-  head_.record(list, n_rows);
-  post_projection_.record(list, n_rows);
+  head_.record(list, n_rows, Phase::kGenerate);
+  post_projection_.record(list, n_rows, Phase::kGenerate);
   list.barrier();
   argmax_.record(list, n_rows);
   PREFLIGHT_TRY_VOID(list.end());
@@ -260,7 +260,8 @@ Result<std::vector<params::ArgmaxEntry>> Drafter::step(std::span<const DraftRow>
   }
   write_step(shared_, plan_, target_, step);
   SegmentCache& segments = from == HiddenRows::kTarget ? after_target_ : after_draft_;
-  PREFLIGHT_TRY_VOID(segments.run(submitter_, n_rows, [&] { return record(n_rows, from); }, {}));
+  PREFLIGHT_TRY_VOID(
+      segments.run(submitter_, n_rows, Phase::kGenerate, [&] { return record(n_rows, from); }, {}));
   const auto best = host_values<params::ArgmaxEntry>(shared_.best).first(n_rows);
   return std::vector<params::ArgmaxEntry>(best.begin(), best.end());
 }

@@ -167,7 +167,7 @@ Result<void> Embedders::run_batch(Path& path, std::uint32_t n_rows, std::uint32_
   path.norm.record(list, n_rows);
   list.barrier();
   if (vision_ && &path == &*vision_) {
-    middle_->dense.record(list, n_rows);
+    middle_->dense.record(list, n_rows, Phase::kPrefill);
     list.barrier();
     params::PatchPositionParams push;
     std::memcpy(&push, middle_->position.push.data(), sizeof push);
@@ -176,7 +176,7 @@ Result<void> Embedders::run_batch(Path& path, std::uint32_t n_rows, std::uint32_
     RowOp::of(middle_->position.pipeline, middle_->position.bindings, push).record(list, n_rows);
     list.barrier();
   }
-  path.projection.record(list, n_rows);
+  path.projection.record(list, n_rows, Phase::kPrefill);
   PREFLIGHT_TRY_VOID(list.end());
   const vk::CommandList* const lists[] = {&list};
   PREFLIGHT_TRY([[maybe_unused]] const double ms, submitter_.run(lists));

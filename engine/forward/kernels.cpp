@@ -1,5 +1,7 @@
 #include "engine/forward/kernels.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "shaders/embedded.h"
@@ -10,21 +12,19 @@ namespace {
 
 constexpr std::array<std::uint32_t, 3> kColumns = {1, 2, 4};
 
-/// Index into ProductOp::pipelines.
-std::size_t column_class(std::uint32_t n_columns) { return n_columns >= 3 ? 2 : n_columns - 1; }
-
-Result<std::array<const vk::Pipeline*, 3>> product_pipelines(Kernels& kernels, const char* op,
-                                                             const WeightShape& shape,
-                                                             std::uint32_t n_bindings,
-                                                             std::vector<std::uint32_t> constants) {
-  std::array<const vk::Pipeline*, 3> pipelines{};
-  for (std::size_t i = 0; i < kColumns.size(); i++) {
-    PREFLIGHT_TRY(pipelines[i],
-                  kernels.pipeline(fmt::format("{}_{}_c{}{}", op, shader_name(shape.type),
-                                               kColumns[i], kernels.act_suffix()),
+/// One lane to a weight row, or to a few: matmul.comp and gate_up.comp.
+Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const WeightShape& shape,
+                                   std::uint32_t n_bindings, std::uint32_t rows_per_lane,
+                                   const std::vector<std::uint32_t>& constants) {
+  ProductFamily family;
+  for (const std::uint32_t columns : kColumns) {
+    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
+                  kernels.pipeline(fmt::format("{}_{}_c{}{}", op, shader_name(shape.type), columns,
+                                               kernels.act_suffix()),
                                    n_bindings, sizeof(params::MatmulParams), constants));
+    family.variants.push_back({pipeline, columns, shape.lanes * rows_per_lane});
   }
-  return pipelines;
+  return family;
 }
 
 }  // namespace
@@ -59,8 +59,15 @@ Result<const vk::BindingSet*> Kernels::bind(const vk::Pipeline& pipeline,
   return pool_.add(pipeline, slices);
 }
 
-void ProductOp::record(vk::CommandList& list, std::uint32_t n_columns) const {
-  const std::size_t columns = column_class(n_columns);
+const ProductFamily::Variant& ProductFamily::of(std::uint32_t n_columns) const {
+  const auto found = std::ranges::find_if(
+      variants, [&](const Variant& variant) { return variant.columns >= n_columns; });
+  return found != variants.end() ? *found : variants.back();
+}
+
+void ProductOp::record(vk::CommandList& list, std::uint32_t n_columns, Phase phase) const {
+  const ProductFamily::Variant& variant =
+      (phase == Phase::kPrefill ? prefill : generate).of(n_columns);
   for (const Part& part : parts) {
     const params::MatmulParams push{.n_columns = n_columns,
                                     .n_blocks = n_blocks,
@@ -70,9 +77,10 @@ void ProductOp::record(vk::CommandList& list, std::uint32_t n_columns) const {
                                     .y_offset = y_offset + part.first_row,
                                     .gather = gather ? 1u : 0u,
                                     .soft_cap = soft_cap};
-    const std::uint32_t x = (part.n_rows + rows_per_workgroup - 1) / rows_per_workgroup;
-    const std::uint32_t y = (n_columns + kColumns[columns] - 1) / kColumns[columns];
-    list.dispatch(*pipelines[columns], *part.bindings, vk::push_bytes(push), x, y);
+    const std::uint32_t x =
+        (part.n_rows + variant.rows_per_workgroup - 1) / variant.rows_per_workgroup;
+    const std::uint32_t y = (n_columns + variant.columns - 1) / variant.columns;
+    list.dispatch(*variant.pipeline, *part.bindings, vk::push_bytes(push), x, y);
   }
 }
 
@@ -84,13 +92,13 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
                                  : options.soft_cap != 0 ? params::kEpilogueSoftCap
                                                          : params::kEpilogueNone;
   ProductOp op;
-  PREFLIGHT_TRY(op.pipelines, product_pipelines(kernels, "matmul", shape, params::kMatmulBindings,
-                                                {shape.lanes, epilogue}));
+  PREFLIGHT_TRY(op.prefill, lane_per_row(kernels, "matmul", shape, params::kMatmulBindings,
+                                         params::kMatmulRowsPerLane, {shape.lanes, epilogue}));
+  op.generate = op.prefill;
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = options.x_stride / 4;
   op.y_stride = options.y_stride;
   op.y_offset = options.y_offset;
-  op.rows_per_workgroup = shape.lanes * params::kMatmulRowsPerLane;
   op.gather = options.gather_rows != nullptr;
   op.soft_cap = options.soft_cap;
   for (const WeightPart& part : weights.parts) {
@@ -107,7 +115,8 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
         options.y,
         options.gather_rows != nullptr ? *options.gather_rows : part.quants,
         options.bias != nullptr ? *options.bias : part.quants};
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*op.pipelines[0], slices));
+    PREFLIGHT_TRY(const vk::BindingSet* bindings,
+                  kernels.bind(*op.prefill.variants.front().pipeline, slices));
     op.parts.push_back({bindings, part.first_row, part.n_rows});
   }
   return op;
@@ -119,18 +128,19 @@ Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const
   const WeightShape& shape = gate.shape;
   PREFLIGHT_ASSERT(shape.type == up.shape.type && gate.parts.size() == up.parts.size());
   ProductOp op;
-  PREFLIGHT_TRY(op.pipelines, product_pipelines(kernels, "gate_up", shape, params::kGateUpBindings,
-                                                {shape.lanes}));
+  PREFLIGHT_TRY(op.prefill, lane_per_row(kernels, "gate_up", shape, params::kGateUpBindings,
+                                         params::kGateUpRowsPerLane, {shape.lanes}));
+  op.generate = op.prefill;
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = x_stride / 4;
   op.y_stride = y_stride;
-  op.rows_per_workgroup = shape.lanes * params::kGateUpRowsPerLane;
   for (std::size_t i = 0; i < gate.parts.size(); i++) {
     const WeightPart& g = gate.parts[i];
     const WeightPart& u = up.parts[i];
     const std::array<vk::Slice, params::kGateUpBindings> slices = {
         g.quants, g.scales, g.high, u.quants, u.scales, u.high, x, y};
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*op.pipelines[0], slices));
+    PREFLIGHT_TRY(const vk::BindingSet* bindings,
+                  kernels.bind(*op.prefill.variants.front().pipeline, slices));
     op.parts.push_back({bindings, g.first_row, g.n_rows});
   }
   return op;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/forward/step.h"
 #include "engine/forward/tuning.h"
 #include "engine/forward/weight_layout.h"
 #include "vk/commands.h"
@@ -81,22 +82,32 @@ struct RowOp {
   }
 };
 
-/// A matrix product over all rows of the step: one dispatch per part of the matrix, by the pipeline
-/// that serves that many rows.
+/// Pipelines of one product that add in the same order, for different numbers of activation rows.
+struct ProductFamily {
+  struct Variant {
+    const vk::Pipeline* pipeline;
+    std::uint32_t columns;             ///< activation rows that one workgroup serves
+    std::uint32_t rows_per_workgroup;  ///< output rows
+  };
+  std::vector<Variant> variants;  ///< columns ascending
+
+  /// The narrowest that serves all columns at once, else the widest.
+  [[nodiscard]] const Variant& of(std::uint32_t n_columns) const;
+};
+
+/// A matrix product over all rows of the step: one dispatch per part of the matrix.
 struct ProductOp {
   struct Part {
     const vk::BindingSet* bindings;
     std::uint32_t first_row, n_rows;
   };
-  /// For steps of one row, two rows, and more (groups of four).
-  std::array<const vk::Pipeline*, 3> pipelines{};
+  ProductFamily prefill, generate;
   std::vector<Part> parts;
   std::uint32_t n_blocks = 0, x_stride_vec4 = 0, y_stride = 0, y_offset = 0;
-  std::uint32_t rows_per_workgroup = 0;
   bool gather = false;
   float soft_cap = 0;
 
-  void record(vk::CommandList& list, std::uint32_t n_columns) const;
+  void record(vk::CommandList& list, std::uint32_t n_columns, Phase phase) const;
 };
 
 struct ProductOptions {

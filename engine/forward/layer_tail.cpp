@@ -51,14 +51,14 @@ Result<LayerTail> LayerTail::create(Kernels& kernels, const model::ModelConfig& 
   return tail;
 }
 
-void LayerTail::record(vk::CommandList& list, std::uint32_t n_rows) const {
-  output.record(list, n_rows);
+void LayerTail::record(vk::CommandList& list, std::uint32_t n_rows, Phase phase) const {
+  output.record(list, n_rows, phase);
   list.barrier();
   after_attention.record(list, n_rows);
   list.barrier();
-  gate_up.record(list, n_rows);
+  gate_up.record(list, n_rows, phase);
   list.barrier();
-  down.record(list, n_rows);
+  down.record(list, n_rows, phase);
   list.barrier();
   after_ffn.record(list, n_rows);
 }

@@ -35,7 +35,7 @@ struct LayerTail {
                                                 const CommonLayerWeights& weights,
                                                 const vk::Buffer& next_norm,
                                                 const LayerTailBuffers& buffers);
-  void record(vk::CommandList& list, std::uint32_t n_rows) const;
+  void record(vk::CommandList& list, std::uint32_t n_rows, Phase phase) const;
 };
 
 }  // namespace preflight::forward

@@ -4,22 +4,25 @@
 
 namespace preflight::forward {
 
-Result<SegmentCache::Recorded*> SegmentCache::find(std::uint32_t n_rows, const Record& record) {
-  const auto found = std::find_if(kept_.begin(), kept_.end(),
-                                  [&](const Recorded& kept) { return kept.n_rows == n_rows; });
+Result<SegmentCache::Recorded*> SegmentCache::find(std::uint32_t n_rows, Phase phase,
+                                                   const Record& record) {
+  const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Recorded& kept) {
+    return kept.n_rows == n_rows && kept.phase == phase;
+  });
   if (found != kept_.end()) {
     kept_.splice(kept_.begin(), kept_, found);
     return &kept_.front();
   }
   PREFLIGHT_TRY(std::vector<vk::CommandList> segments, record());
-  kept_.push_front({.n_rows = n_rows, .segments = std::move(segments), .segment_ms = 0});
+  kept_.push_front(
+      {.n_rows = n_rows, .phase = phase, .segments = std::move(segments), .segment_ms = 0});
   if (kept_.size() > kKept) kept_.pop_back();
   return &kept_.front();
 }
 
-Result<void> SegmentCache::run(vk::Submitter& submitter, std::uint32_t n_rows, const Record& record,
-                               const std::function<bool()>& cancelled) {
-  PREFLIGHT_TRY(Recorded* const recorded, find(n_rows, record));
+Result<void> SegmentCache::run(vk::Submitter& submitter, std::uint32_t n_rows, Phase phase,
+                               const Record& record, const std::function<bool()>& cancelled) {
+  PREFLIGHT_TRY(Recorded* const recorded, find(n_rows, phase, record));
   const std::size_t n = recorded->segments.size();
   // Unmeasured work goes segment by segment.
   const double expected_ms = recorded->segment_ms;

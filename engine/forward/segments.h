@@ -6,24 +6,25 @@
 #include <span>
 #include <vector>
 
+#include "engine/forward/step.h"
 #include "vk/commands.h"
 #include "vk/error.h"
 #include "vk/submit.h"
 
 namespace preflight::forward {
 
-/// Recorded work of one shape (a number of rows): segments that are replayed in order, grouped into
-/// submissions by the time they were measured to take, so that none runs long enough to meet a
-/// driver's watchdog or to freeze a desktop.
+/// Recorded work of one shape (a number of rows, and what they are for): segments that are replayed
+/// in order, grouped into submissions by the time they were measured to take, so that none runs
+/// long enough to meet a driver's watchdog or to freeze a desktop.
 class SegmentCache {
  public:
   using Record = std::function<Result<std::vector<vk::CommandList>>()>;
 
   explicit SegmentCache(double submission_ms) : submission_ms_(submission_ms) {}
 
-  /// Runs the segments of `n_rows`, recording them first if need be. `cancelled` is asked between
-  /// submissions; may be empty.
-  [[nodiscard]] Result<void> run(vk::Submitter& submitter, std::uint32_t n_rows,
+  /// Runs the segments of `n_rows` in `phase`, recording them first if need be. `cancelled` is
+  /// asked between submissions; may be empty.
+  [[nodiscard]] Result<void> run(vk::Submitter& submitter, std::uint32_t n_rows, Phase phase,
                                  const Record& record, const std::function<bool()>& cancelled);
 
   /// Milliseconds of the longest segment of the widest shape run so far, per row; 0 before any.
@@ -32,13 +33,14 @@ class SegmentCache {
  private:
   struct Recorded {
     std::uint32_t n_rows = 0;
+    Phase phase = Phase::kPrefill;
     std::vector<vk::CommandList> segments;
     double segment_ms = 0;  ///< mean of the last run; 0: not measured
   };
   /// Shapes kept: decode uses one, prefill two (a chunk and its rest), a batch shrinks row by row.
   static constexpr std::size_t kKept = 40;
 
-  Result<Recorded*> find(std::uint32_t n_rows, const Record& record);
+  Result<Recorded*> find(std::uint32_t n_rows, Phase phase, const Record& record);
 
   double submission_ms_;
   double segment_ms_per_row_ = 0;

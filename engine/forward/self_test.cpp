@@ -179,10 +179,14 @@ Result<void> SelfTest::product() {
                          .y_offset = 0,
                          .gather = 0,
                          .soft_cap = 0};
-  for (const std::uint32_t columns : {1u, 2u, kRows}) {  // each has a pipeline of its own
+  for (const auto& [phase, columns] : {std::pair(Phase::kGenerate, 1u),
+                                       {Phase::kGenerate, 2u},
+                                       {Phase::kGenerate, kRows},
+                                       {Phase::kPrefill, kRows}}) {
     const std::vector<float> nothing(std::size_t{columns} * layout.qkv_values, 0.0f);
     PREFLIGHT_TRY_VOID(write(s_.arena.qkv, nothing));
-    PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, columns); }));
+    PREFLIGHT_TRY_VOID(
+        run([&, n = columns, when = phase](vk::CommandList& list) { op.record(list, n, when); }));
     PREFLIGHT_TRY(const auto qkv, device_values(s_.arena.qkv, nothing.size(), false));
     std::vector<float> got;
     for (std::uint32_t c = 0; c < columns; c++) {

@@ -8,6 +8,14 @@
 
 namespace preflight::forward {
 
+/// What a step is for. Products of the two phases may add in different orders, so a row's phase
+/// follows from what its token is and never from how many rows the step has: a prompt's last few
+/// tokens are prefill, forty tokens that a schema forces are not.
+enum class Phase {
+  kPrefill,   ///< text and media that came with a request
+  kGenerate,  ///< decoding, draft verification, forced text, the drafter's own steps, every head
+};
+
 /// One row of a step: a position of a sequence and what stands there.
 struct StepRow {
   std::uint32_t sequence = 0;       ///< index into Step::sequences
@@ -27,6 +35,7 @@ struct StepSequence {
 /// A set of rows that pass through the model together. Rows of one sequence stand together, in
 /// ascending positions; a vision block lies whole in one step.
 struct Step {
+  Phase phase = Phase::kPrefill;
   std::vector<StepRow> rows;
   std::vector<StepSequence> sequences;
 };

@@ -83,7 +83,7 @@ TEST_P(ProductOfType, MatchesTheTwin) {
                                               .x_stride = padded(cols),
                                               .y_stride = y_stride,
                                               .y_offset = 3}));
-      run([&](vk::CommandList& list) { op.record(list, n); });
+      run([&](vk::CommandList& list) { op.record(list, n, Phase::kGenerate); });
 
       const params::MatmulParams p{.n_columns = n,
                                    .n_blocks = matrix.shape.n_blocks,
@@ -120,7 +120,7 @@ TEST_P(ProductOfType, GateUpMatchesTheTwin) {
       const vk::Buffer y = untouched(std::size_t{n} * padded(rows), variant.act16);
       const ProductOp op = must(make_gate_up(k, gate_matrix, up_matrix, vk::whole(x_buffer),
                                              padded(cols), vk::whole(y), padded(rows)));
-      run([&](vk::CommandList& list) { op.record(list, n); });
+      run([&](vk::CommandList& list) { op.record(list, n, Phase::kGenerate); });
 
       const params::MatmulParams p{.n_columns = n,
                                    .n_blocks = gate_matrix.shape.n_blocks,
@@ -207,7 +207,7 @@ TEST_F(ProductTest, GatherSoftCapAndBias) {
     full.x_stride = kCols;
     full.y_stride = kRows;
     const ProductOp op = must(make_product(k, matrix, full));
-    run([&](vk::CommandList& list) { op.record(list, n); });
+    run([&](vk::CommandList& list) { op.record(list, n, Phase::kGenerate); });
     std::vector<float> want(std::size_t{n} * kRows);
     reference::matmul(w.values, x, want, gather, added, p);
     // sum_error of products whose magnitudes add to at most 30, and tanh (4e-6 times a cap of 0.8).
@@ -252,7 +252,7 @@ TEST_F(ProductTest, AMatrixCutIntoPartsIsOneMatrix) {
     const ProductOp op = must(make_product(
         k, matrix,
         {.x = vk::whole(x_buffer), .y = vk::whole(y), .x_stride = kCols, .y_stride = rows}));
-    run([&](vk::CommandList& list) { op.record(list, 2); });
+    run([&](vk::CommandList& list) { op.record(list, 2, Phase::kGenerate); });
     return read_values(y, std::size_t{2} * rows);
   };
   EXPECT_TRUE(same(product(cut), product(load(w.tensor, k, KernelType::kQ8_0))));
@@ -271,7 +271,7 @@ TEST_F(ProductTest, TypesThatHoldAnothersValuesGiveTheSameSums) {
       const ProductOp op = must(make_product(
           k, matrix,
           {.x = vk::whole(x_buffer), .y = vk::whole(y), .x_stride = kCols, .y_stride = kRows}));
-      run([&](vk::CommandList& list) { op.record(list, 1); });
+      run([&](vk::CommandList& list) { op.record(list, 1, Phase::kGenerate); });
       return read_values(y, kRows);
     };
     const auto decoded = product(KernelType::kF32);
@@ -294,7 +294,7 @@ TEST_F(ProductTest, GatedProductsPastFloat16Saturate) {
   const vk::Buffer y = untouched(padded(kRows), true);
   const ProductOp op = must(
       make_gate_up(k, gate_matrix, up_matrix, vk::whole(in), kCols, vk::whole(y), padded(kRows)));
-  run([&](vk::CommandList& list) { op.record(list, 1); });
+  run([&](vk::CommandList& list) { op.record(list, 1, Phase::kGenerate); });
   std::vector<float> want(kRows);
   reference::gate_up(gate.values, up.values, x, want,
                      {.n_columns = 1,
@@ -342,8 +342,8 @@ TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
     const ProductOp gate_op = must(
         make_gate_up(k, matrix, up_matrix, vk::whole(in), cols, vk::whole(gated), padded(kRows)));
     run([&](vk::CommandList& list) {
-      op.record(list, n);
-      gate_op.record(list, n);
+      op.record(list, n, Phase::kGenerate);
+      gate_op.record(list, n, Phase::kGenerate);
     });
     return std::pair(read_values(y, std::size_t{n} * kRows),
                      read_values(gated, std::size_t{n} * padded(kRows), act16));
