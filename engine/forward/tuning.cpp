@@ -1,34 +1,276 @@
 #include "engine/forward/tuning.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
 
 namespace preflight::forward {
+namespace {
 
-Tuning tuning_for(const vk::DeviceDescription& device) {
-  if (device.software) {
-    // llvmpipe runs 8 lanes, SwiftShader 4. A workgroup of exactly one subgroup needs no barrier,
-    // and float16 arithmetic is emulated there: float32 is the fast tier.
-    const std::uint32_t lanes = std::clamp(device.subgroup_size, 4u, 16u);
-    return {.row = "software",
-            .weight_lanes = lanes,
-            .norm_lanes = lanes,
-            .attention_lanes = lanes,
-            .argmax_lanes = lanes,
-            .chunk_rows = 256,
-            .submission_ms = 1000.0,  // no watchdog and no desktop behind a CPU device
-            .tier = vk::Tier::kBase,
-            .reason = "one subgroup per workgroup: barriers and float16 cost most on a CPU"};
+// What holds for a device that no row below knows; a row repeats only what differs.
+constexpr std::array kFields = {
+    TuningField{.name = "weight_lanes",
+                .member = &Tuning::weight_lanes,
+                .least = 4,
+                .most = 64,
+                .power_of_two = true,
+                .value = kSubgroupSize,
+                .reason = "a group as wide as the subgroup reads consecutive 16-byte words"},
+    TuningField{.name = "norm_lanes",
+                .member = &Tuning::norm_lanes,
+                .least = 4,
+                .most = 1024,
+                .power_of_two = true,
+                .value = 256,
+                .reason = "one workgroup reduces a row of some thousand values"},
+    TuningField{.name = "attention_lanes",
+                .member = &Tuning::attention_lanes,
+                .least = 4,
+                .most = 64,
+                .power_of_two = true,
+                .value = 64,
+                .reason = "a page of 64 keys keeps that many busy"},
+    TuningField{.name = "argmax_lanes",
+                .member = &Tuning::argmax_lanes,
+                .least = 4,
+                .most = 1024,
+                .power_of_two = true,
+                .value = 128,
+                .reason = "four subgroups of 32 read the logits once; not measured"},
+    TuningField{.name = "chunk_rows",
+                .member = &Tuning::chunk_rows,
+                .least = 32,
+                .most = 2048,
+                .power_of_two = false,
+                .value = 512,
+                .reason = "every byte of weights serves 512 rows: arithmetic is the limit"},
+    TuningField{.name = "submission_ms",
+                .member = &Tuning::submission_ms,
+                .least = 1,
+                .most = 10000,
+                .power_of_two = false,
+                .value = 50,
+                .reason = "far below every driver's watchdog, and a desktop stays smooth"},
+};
+
+struct Line {
+  std::uint32_t Tuning::*member;
+  std::uint32_t value;
+  std::string_view reason;
+};
+
+struct Row {
+  std::string_view name;
+  bool (*is)(const vk::DeviceDescription& device);
+  vk::Tier tier;  ///< the best that pays; a device that cannot run it takes what it can
+  std::string_view tier_reason;
+  std::vector<Line> lines;
+};
+
+constexpr std::uint32_t kAmd = 0x1002, kApple = 0x106b, kArm = 0x13b5, kIntel = 0x8086,
+                        kNvidia = 0x10de, kQualcomm = 0x5143;
+
+/// The first number behind "Mesa " in what the driver says of itself; 0: says none.
+std::uint32_t mesa_version(const vk::DeviceDescription& device) {
+  constexpr std::string_view kMesa = "Mesa ";
+  const std::string_view text = device.driver_version;
+  const std::size_t at = text.find(kMesa);
+  if (at == std::string_view::npos) return 0;
+  std::uint32_t version = 0;
+  std::from_chars(text.data() + at + kMesa.size(), text.data() + text.size(), version);
+  return version;
+}
+
+bool is_llvmpipe(const vk::DeviceDescription& device) {
+  return device.software && device.driver_name == "llvmpipe";
+}
+
+// The first row whose `is` holds is taken.
+const std::vector<Row>& rows() {
+  constexpr std::string_view kCpuLanes =
+      "a workgroup of one subgroup needs no barrier; 64 lanes pay 0.2 to 0.3 us for each "
+      "(llvmpipe 22.3 and 26.1, measured)";
+  constexpr std::string_view kCpuChunk = "weights are unpacked again for every few rows anyway";
+  constexpr std::string_view kCpuTime = "no watchdog and no desktop behind a CPU device";
+  constexpr std::string_view kCpuTier =
+      "float16 arithmetic is converted to float32 and back: 29 against 84 GFLOP/s (llvmpipe 26.1, "
+      "measured)";
+  constexpr std::string_view kF16Tier = "twice the rate of float32, half the activations' bytes";
+  static const std::vector<Row> table = {
+      {.name = "llvmpipe before 24",
+       .is = [](const vk::DeviceDescription& d) { return is_llvmpipe(d) && mesa_version(d) < 24; },
+       .tier = vk::Tier::kBase,
+       .tier_reason = "float16 arithmetic: 15 against 85 GFLOP/s (llvmpipe 22.3, measured)",
+       .lines = {{&Tuning::norm_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::chunk_rows, 256, kCpuChunk},
+                 {&Tuning::submission_ms, 1000, kCpuTime}}},
+      // Where between 22.3 and 26.1 its loads became fast has not been looked for.
+      {.name = "llvmpipe",
+       .is = is_llvmpipe,
+       .tier = vk::Tier::kBase,
+       .tier_reason = kCpuTier,
+       .lines = {{&Tuning::norm_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::chunk_rows, 256, kCpuChunk},
+                 {&Tuning::submission_ms, 1000, kCpuTime}}},
+      // SwiftShader, 4 lanes wide, and CPU drivers not known by name.
+      {.name = "software",
+       .is = [](const vk::DeviceDescription& d) { return d.software; },
+       .tier = vk::Tier::kBase,
+       .tier_reason = "SwiftShader has neither 16-bit storage nor float16",
+       .lines = {{&Tuning::norm_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::chunk_rows, 256, kCpuChunk},
+                 {&Tuning::submission_ms, 1000, kCpuTime}}},
+      {.name = "nvidia",
+       .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kNvidia; },
+       .tier = vk::Tier::kF16,
+       .tier_reason = "equal to float32 in arithmetic, half the activations' bytes",
+       .lines = {{&Tuning::weight_lanes, 32, "a warp"}}},
+      {.name = "amd gcn",
+       .is =
+           [](const vk::DeviceDescription& d) {
+             return d.vendor_id == kAmd && d.min_subgroup_size == 64;
+           },
+       .tier = vk::Tier::kF16,
+       .tier_reason = "half the activations' bytes; packed arithmetic from Vega on",
+       .lines = {{&Tuning::weight_lanes, 64, "wave64 is the only width"},
+                 {&Tuning::attention_lanes, 64, "wave64 is the only width"}}},
+      {.name = "amd rdna with matrix units",
+       .is =
+           [](const vk::DeviceDescription& d) {
+             return d.vendor_id == kAmd && d.best_tier == vk::Tier::kCoopmat;
+           },
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
+       .lines = {{&Tuning::weight_lanes, 64,
+                  "RADV compiles workgroups above 32 invocations as wave64, and reads twice the "
+                  "consecutive bytes"}}},
+      {.name = "amd rdna",
+       .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kAmd; },
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
+       .lines = {{&Tuning::weight_lanes, 64,
+                  "RADV compiles workgroups above 32 invocations as wave64, and reads twice the "
+                  "consecutive bytes"}}},
+      {.name = "intel xe2",
+       .is =
+           [](const vk::DeviceDescription& d) {
+             return d.vendor_id == kIntel && d.min_subgroup_size >= 16;
+           },
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
+       .lines = {{&Tuning::weight_lanes, 16,
+                  "SIMD16: 16 sums a lane take 16 of 128 registers of 64 bytes; SIMD32 twice that "
+                  "(Intel Xe2 ISA)"},
+                 {&Tuning::attention_lanes, 32,
+                  "two subgroups: an accumulator of 512 values is 16 a lane"}}},
+      {.name = "intel xe",
+       .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kIntel; },
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
+       .lines = {{&Tuning::weight_lanes, 16,
+                  "SIMD16: 16 sums a lane take 32 of 128 registers of 32 bytes; SIMD32 would take "
+                  "half of them (Intel Xe-HPG ISA)"}}},
+      {.name = "adreno",
+       .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kQualcomm; },
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
+       .lines = {{&Tuning::weight_lanes, 64, "half of a full wave of 128; both widths exist"},
+                 {&Tuning::chunk_rows, 256, "at some 120 tokens/s, 50 ms hold few rows"}}},
+      {.name = "mali",
+       .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kArm; },
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
+       .lines = {{&Tuning::weight_lanes, 16, "warps of 16"},
+                 {&Tuning::norm_lanes, 64, "shared memory is cached memory: fewer partial sums"},
+                 {&Tuning::attention_lanes, 16, "shared memory is cached memory: one warp"},
+                 {&Tuning::chunk_rows, 256, "integrated and slow: 50 ms hold few rows"}}},
+      {.name = "apple",
+       .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kApple; },
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
+       .lines = {{&Tuning::weight_lanes, 32, "SIMD groups of 32"}}},
+      {.name = "unknown",
+       .is = [](const vk::DeviceDescription& /*device*/) { return true; },
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
+       .lines = {}},
+  };
+  return table;
+}
+
+constexpr vk::Tier kLastTierWithKernels = vk::Tier::kF16;
+
+std::uint32_t in_range(const TuningField& field, std::uint32_t value,
+                       const vk::DeviceDescription& device) {
+  // A GPU that names a tiny subgroup still runs wider workgroups better.
+  if (value == kSubgroupSize)
+    value = device.software ? device.subgroup_size : std::clamp(device.subgroup_size, 16u, 64u);
+  value = std::clamp(value, field.least, field.most);
+  if (!field.power_of_two) return value;
+  const std::uint32_t most = std::max(1u, device.max_workgroup_invocations);
+  return std::bit_floor(std::min(value, most));
+}
+
+}  // namespace
+
+std::span<const TuningField> tuning_fields() { return kFields; }
+
+const TuningField* find_tuning_field(std::string_view name) {
+  const auto* const found = std::find_if(kFields.begin(), kFields.end(),
+                                         [&](const TuningField& f) { return f.name == name; });
+  return found == kFields.end() ? nullptr : found;
+}
+
+std::string_view name(TuningOrigin origin) {
+  switch (origin) {
+    case TuningOrigin::kDefault:
+      return "default";
+    case TuningOrigin::kTable:
+      return "table";
+    case TuningOrigin::kTuned:
+      return "tuned";
   }
-  const std::uint32_t lanes = std::clamp(device.subgroup_size, 16u, 64u);
-  return {.row = "gpu",
-          .weight_lanes = lanes,
-          .norm_lanes = std::min(256u, device.max_workgroup_invocations),
-          .attention_lanes = 64,
-          .argmax_lanes = 128,
-          .chunk_rows = 512,
-          .submission_ms = 50.0,  // far below every driver's watchdog, and a desktop stays smooth
-          .tier = device.best_tier >= vk::Tier::kF16 ? vk::Tier::kF16 : vk::Tier::kBase,
-          .reason = "a weight group as wide as the subgroup reads consecutive 16-byte words"};
+  return "unknown";
+}
+
+TuningReport tuning_report(const vk::DeviceDescription& device, std::span<const TunedValue> tuned) {
+  const Row& row = *std::find_if(rows().begin(), rows().end(),
+                                 [&](const Row& candidate) { return candidate.is(device); });
+  TuningReport report{.row = row.name, .tuning = {}, .tier_reason = row.tier_reason, .choices = {}};
+  for (const TuningField& field : kFields) {
+    TuningChoice choice{.field = field.name,
+                        .value = field.value,
+                        .origin = TuningOrigin::kDefault,
+                        .reason = field.reason};
+    for (const Line& line : row.lines) {
+      if (line.member != field.member) continue;
+      choice.value = line.value;
+      choice.origin = TuningOrigin::kTable;
+      choice.reason = line.reason;
+    }
+    for (const TunedValue& measured : tuned) {
+      if (measured.field != field.name) continue;
+      choice.value = measured.value;
+      choice.origin = TuningOrigin::kTuned;
+      choice.reason = "fastest of those measured on this device";
+    }
+    choice.value = in_range(field, choice.value, device);
+    report.tuning.*field.member = choice.value;
+    report.choices.push_back(choice);
+  }
+  report.tuning.tier = std::min({row.tier, device.best_tier, kLastTierWithKernels});
+  return report;
+}
+
+Tuning tuning_for(const vk::DeviceDescription& device, std::span<const TunedValue> tuned) {
+  return tuning_report(device, tuned).tuning;
 }
 
 }  // namespace preflight::forward

@@ -1,27 +1,77 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "vk/device.h"
 
 namespace preflight::forward {
 
-/// Sizes that depend on the device and never on the model; one row of the tuning table. Results
-/// depend on them only where a reduction is spread over lanes (norms), never on the step's shape.
+/// Sizes that depend on the device and never on the model. Results depend on them only where a
+/// reduction is spread over lanes (norms), never on the step's shape. A new size is a member here,
+/// a line of kFields and, where a device wants another value, lines in that device's row.
 struct Tuning {
-  std::string_view row;           ///< name of the table's row
-  std::uint32_t weight_lanes;     ///< rows of a weight group: lanes of a product's workgroup
-  std::uint32_t norm_lanes;       ///< invocations that reduce one residual row
-  std::uint32_t attention_lanes;  ///< invocations that serve one query head
-  std::uint32_t argmax_lanes;
-  std::uint32_t chunk_rows;  ///< prefill rows of one step, where time allows
-  double submission_ms;      ///< longest submission aimed at
-  vk::Tier tier;             ///< taken when nobody asks for another
-  std::string_view reason;   ///< the measurement or the fact behind the row
+  std::uint32_t weight_lanes = 0;     ///< rows of a weight group: lanes of a product's workgroup
+  std::uint32_t norm_lanes = 0;       ///< invocations that reduce one residual row
+  std::uint32_t attention_lanes = 0;  ///< invocations that serve one query head
+  std::uint32_t argmax_lanes = 0;
+  std::uint32_t chunk_rows = 0;     ///< prefill rows of one step, where time allows
+  std::uint32_t submission_ms = 0;  ///< longest submission aimed at
+  vk::Tier tier = vk::Tier::kBase;  ///< taken when nobody asks for another
 };
 
-/// The row for a device; there is one for every device.
-[[nodiscard]] Tuning tuning_for(const vk::DeviceDescription& device);
+/// In a row of the table: the device's own subgroup size.
+inline constexpr std::uint32_t kSubgroupSize = 0;
+
+/// One size, and what it is for devices that have no line of their own.
+struct TuningField {
+  std::string_view name;
+  std::uint32_t Tuning::*member;
+  std::uint32_t least, most;  ///< what kernels and host code can work with
+  bool power_of_two;
+  std::uint32_t value;
+  std::string_view reason;
+};
+[[nodiscard]] std::span<const TuningField> tuning_fields();
+[[nodiscard]] const TuningField* find_tuning_field(std::string_view name);  ///< null: none
+
+enum class TuningOrigin {
+  kDefault,  ///< as for a device that nothing is known about
+  kTable,    ///< the device's row has a line for it
+  kTuned,    ///< measured on this device
+};
+[[nodiscard]] std::string_view name(TuningOrigin origin);  ///< "default", "table", "tuned"
+
+/// A value that was measured on this device and stands before the table's.
+struct TunedValue {
+  std::string field;
+  std::uint32_t value = 0;
+};
+
+/// One line of what a person is told.
+struct TuningChoice {
+  std::string_view field;
+  std::uint32_t value;
+  TuningOrigin origin;
+  std::string_view reason;
+};
+
+/// The sizes for a device, with who decided each.
+struct TuningReport {
+  std::string_view row;  ///< name of the table's row
+  Tuning tuning;
+  std::string_view tier_reason;
+  std::vector<TuningChoice> choices;  ///< in the order of tuning_fields()
+};
+
+/// There is a row for every device. Values out of a field's range are brought into it and into what
+/// the device can run; of `tuned`, names that are no field are passed over.
+[[nodiscard]] TuningReport tuning_report(const vk::DeviceDescription& device,
+                                         std::span<const TunedValue> tuned = {});
+[[nodiscard]] Tuning tuning_for(const vk::DeviceDescription& device,
+                                std::span<const TunedValue> tuned = {});
 
 }  // namespace preflight::forward

@@ -31,16 +31,16 @@ std::string describe(const vk::DeviceDescription& device, bool verbose) {
                       static_cast<double>(device.memory_bytes) / kGiB,
                       static_cast<double>(device.budget_bytes) / kGiB);
   if (device.refused.empty()) {
-    const forward::Tuning tuning = forward::tuning_for(device);
-    text += fmt::format("    tier     {}; the device could run {}\n", vk::name(tuning.tier),
+    const forward::TuningReport report = forward::tuning_report(device);
+    text += fmt::format("    tier     {}; the device could run {}\n", vk::name(report.tuning.tier),
                         vk::name(device.best_tier));
     if (verbose) {
-      text += fmt::format("    tuning   row \"{}\": {}\n", tuning.row, tuning.reason);
-      text += fmt::format(
-          "             weight lanes {}, norm lanes {}, attention lanes {}, argmax lanes {}\n",
-          tuning.weight_lanes, tuning.norm_lanes, tuning.attention_lanes, tuning.argmax_lanes);
-      text += fmt::format("             prefill chunk {} rows, submissions of {:.0f} ms\n",
-                          tuning.chunk_rows, tuning.submission_ms);
+      text += fmt::format("    tuning   row \"{}\"\n", report.row);
+      text += fmt::format("             {:<16} {:>5}  table    {}\n", "tier",
+                          vk::name(report.tuning.tier), report.tier_reason);
+      for (const forward::TuningChoice& choice : report.choices)
+        text += fmt::format("             {:<16} {:>5}  {:<7}  {}\n", choice.field, choice.value,
+                            forward::name(choice.origin), choice.reason);
       text += fmt::format(
           "    limits   subgroup {} ({} to {}), workgroup {}, shared {} KiB, binding {} MiB, "
           "allocation {} MiB\n",
