@@ -21,9 +21,16 @@ namespace {
 constexpr std::chrono::milliseconds kTimeout = std::chrono::seconds(60);
 constexpr std::size_t kSlots = 2;  // one is filled while the other is copied
 
-// The largest piece of at most `limit` bytes that is a multiple of `alignment`; 0: there is none.
-VkDeviceSize piece_bytes(VkDeviceSize limit, VkDeviceSize alignment) {
-  return alignment == 0 ? 0 : limit / alignment * alignment;
+// Where unit 0 of each plane lies in a buffer that holds `n_units` of each, plane after plane.
+std::array<VkDeviceSize, Uploader::kMaxPlanes> packed_offsets(
+    std::span<const Uploader::Plane> planes, std::uint64_t n_units) {
+  std::array<VkDeviceSize, Uploader::kMaxPlanes> offsets{};
+  VkDeviceSize at = 0;
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    offsets[i] = at;
+    at += planes[i].unit_bytes * n_units;
+  }
+  return offsets;
 }
 
 }  // namespace
@@ -42,21 +49,22 @@ struct UploaderState {
   }
 
   [[nodiscard]] VkDeviceSize slot_bytes() const { return ring_bytes / kSlots; }
-
-  Result<std::unique_ptr<Allocation>> make_ring(Residency residency, std::string_view label) const {
-    return device.allocator->allocate(ring_bytes, residency, label);
+  [[nodiscard]] VkDeviceSize readback_bytes() const {
+    return std::min(ring_bytes, Uploader::kReadbackBytes);
   }
 
-  // Records and submits one copy with the slot's command buffer, which must be idle.
+  // Records and submits one copy of some regions with the slot's command buffer, which must be
+  // idle.
   Result<void> submit_copy(std::size_t slot, VkBuffer source, VkBuffer target,
-                           const VkBufferCopy& region) {
+                           std::span<const VkBufferCopy> regions) {
     const VkCommandBuffer commands = buffers[slot];
     VkCommandBufferBeginInfo begin{};
     begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
     begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
     PREFLIGHT_TRY_VOID(check(vkBeginCommandBuffer(commands, &begin), "beginning a copy"));
     record_barrier(commands);
-    vkCmdCopyBuffer(commands, source, target, 1, &region);
+    vkCmdCopyBuffer(commands, source, target, static_cast<std::uint32_t>(regions.size()),
+                    regions.data());
     record_barrier(commands, /*to_host=*/true);
     PREFLIGHT_TRY_VOID(check(vkEndCommandBuffer(commands), "ending a copy"));
     PREFLIGHT_TRY(pending[slot], timeline.submit({&commands, 1}));
@@ -79,44 +87,56 @@ struct UploaderState {
     return so_far;
   }
 
-  Result<void> write_staged(Buffer& target, VkDeviceSize offset, VkDeviceSize size,
-                            const Uploader::Fill& fill, VkDeviceSize piece) {
+  Result<void> write_staged(Buffer& target, std::span<const Uploader::Plane> planes,
+                            std::uint64_t n_units, std::uint64_t most_units,
+                            const Uploader::Fill& fill) {
     if (upload == nullptr) {
-      PREFLIGHT_TRY(upload, make_ring(Residency::kUpload, "upload ring"));
+      PREFLIGHT_TRY(upload,
+                    device.allocator->allocate(ring_bytes, Residency::kUpload, "upload ring"));
     }
     std::size_t slot = 0;
-    for (VkDeviceSize done = 0; done < size; slot = (slot + 1) % kSlots) {
+    for (std::uint64_t first = 0; first < n_units; slot = (slot + 1) % kSlots) {
       PREFLIGHT_TRY_VOID(wait_slot(slot));
-      const VkDeviceSize n = std::min(piece, size - done);
-      const VkDeviceSize slot_offset = slot * slot_bytes();
-      PREFLIGHT_TRY_VOID(fill(done, std::span(upload->host + slot_offset, n)));
-      PREFLIGHT_TRY_VOID(
-          submit_copy(slot, upload->buffer, target.handle(), {slot_offset, offset + done, n}));
-      done += n;
+      const std::uint64_t n = std::min(most_units, n_units - first);
+      const auto packed = packed_offsets(planes, n);
+      std::array<std::span<std::byte>, Uploader::kMaxPlanes> pieces;
+      std::array<VkBufferCopy, Uploader::kMaxPlanes> regions;
+      for (std::size_t i = 0; i < planes.size(); ++i) {
+        const VkDeviceSize at = slot * slot_bytes() + packed[i];
+        const VkDeviceSize bytes = planes[i].unit_bytes * n;
+        pieces[i] = std::span(upload->host + at, bytes);
+        regions[i] = {at, planes[i].offset + planes[i].unit_bytes * first, bytes};
+      }
+      PREFLIGHT_TRY_VOID(fill(first, n, std::span(pieces).first(planes.size())));
+      PREFLIGHT_TRY_VOID(submit_copy(slot, upload->buffer, target.handle(),
+                                     std::span(regions).first(planes.size())));
+      first += n;
     }
     return {};
   }
 
   Result<void> read_staged(const Buffer& source, VkDeviceSize offset, std::span<std::byte> bytes) {
     if (readback == nullptr) {
-      PREFLIGHT_TRY(readback, make_ring(Residency::kReadback, "readback ring"));
+      PREFLIGHT_TRY(readback, device.allocator->allocate(readback_bytes(), Residency::kReadback,
+                                                         "readback ring"));
     }
     // Slot k holds the piece that is fetched now, the other one the piece before.
+    const VkDeviceSize slot_bytes = readback_bytes() / kSlots;
     std::size_t slot = 0;
     std::array<std::span<std::byte>, kSlots> wanted{};
     const auto collect = [&](std::size_t k) -> Result<void> {
       PREFLIGHT_TRY_VOID(wait_slot(k));
       if (!wanted[k].empty()) {
-        std::memcpy(wanted[k].data(), readback->host + k * slot_bytes(), wanted[k].size());
+        std::memcpy(wanted[k].data(), readback->host + k * slot_bytes, wanted[k].size());
       }
       wanted[k] = {};
       return {};
     };
     for (std::size_t done = 0; done < bytes.size(); slot = (slot + 1) % kSlots) {
       PREFLIGHT_TRY_VOID(collect(slot));
-      const std::size_t n = std::min<std::size_t>(slot_bytes(), bytes.size() - done);
-      PREFLIGHT_TRY_VOID(submit_copy(slot, source.handle(), readback->buffer,
-                                     {offset + done, slot * slot_bytes(), n}));
+      const std::size_t n = std::min<std::size_t>(slot_bytes, bytes.size() - done);
+      const VkBufferCopy region{offset + done, slot * slot_bytes, n};
+      PREFLIGHT_TRY_VOID(submit_copy(slot, source.handle(), readback->buffer, {&region, 1}));
       wanted[slot] = bytes.subspan(done, n);
       done += n;
     }
@@ -164,31 +184,45 @@ Uploader::Uploader(Uploader&& other) noexcept = default;
 Uploader& Uploader::operator=(Uploader&& other) noexcept = default;
 Uploader::~Uploader() = default;
 
-Result<void> Uploader::write(Buffer& target, VkDeviceSize offset, VkDeviceSize size,
-                             const Fill& fill, VkDeviceSize piece_alignment) {
-  if (size == 0) return {};
-  PREFLIGHT_TRY_VOID(check_bounds({&target, offset, size}, "target of a write"));
-  const VkDeviceSize piece = piece_bytes(state_->slot_bytes(), piece_alignment);
-  if (piece == 0) {
-    return fail(ErrorCode::kInternal,
-                fmt::format("write to \"{}\": pieces in steps of {} bytes do not fit into {}",
-                            target.label(), piece_alignment, state_->slot_bytes()));
+Result<void> Uploader::write(Buffer& target, std::span<const Plane> planes, std::uint64_t n_units,
+                             const Fill& fill) {
+  if (n_units == 0) return {};
+  VkDeviceSize unit = 0;
+  for (const Plane& plane : planes) {
+    PREFLIGHT_TRY_VOID(
+        check_bounds({&target, plane.offset, plane.unit_bytes * n_units}, "target of a write"));
+    unit += plane.unit_bytes;
   }
+  if (planes.size() > kMaxPlanes || unit == 0 || unit > state_->slot_bytes()) {
+    return fail(ErrorCode::kInternal,
+                fmt::format("write to \"{}\": {} planes with units of {} bytes, at most {} planes "
+                            "and {} bytes are possible",
+                            target.label(), planes.size(), unit, kMaxPlanes, state_->slot_bytes()));
+  }
+  const std::uint64_t most_units = state_->slot_bytes() / unit;
   const std::span<std::byte> host = target.host_view();
   if (host.empty() || state_->path == UploadPath::kStaged) {
-    return state_->wait_all(state_->write_staged(target, offset, size, fill, piece));
+    return state_->wait_all(state_->write_staged(target, planes, n_units, most_units, fill));
   }
-  for (VkDeviceSize done = 0; done < size; done += piece) {
-    PREFLIGHT_TRY_VOID(fill(done, host.subspan(offset + done, std::min(piece, size - done))));
+  for (std::uint64_t first = 0; first < n_units; first += most_units) {
+    const std::uint64_t n = std::min(most_units, n_units - first);
+    std::array<std::span<std::byte>, kMaxPlanes> pieces;
+    for (std::size_t i = 0; i < planes.size(); ++i) {
+      const Plane& plane = planes[i];
+      pieces[i] = host.subspan(plane.offset + plane.unit_bytes * first, plane.unit_bytes * n);
+    }
+    PREFLIGHT_TRY_VOID(fill(first, n, std::span(pieces).first(planes.size())));
   }
   return {};
 }
 
 Result<void> Uploader::write(Buffer& target, VkDeviceSize offset,
                              std::span<const std::byte> bytes) {
-  return write(target, offset, bytes.size(),
-               [&](VkDeviceSize from, std::span<std::byte> piece) -> Result<void> {
-                 std::memcpy(piece.data(), bytes.data() + from, piece.size());
+  const Plane plane{.offset = offset, .unit_bytes = 1};
+  return write(target, {&plane, 1}, bytes.size(),
+               [&](std::uint64_t first, std::uint64_t n,
+                   std::span<const std::span<std::byte>> pieces) -> Result<void> {
+                 std::memcpy(pieces[0].data(), bytes.data() + first, n);
                  return {};
                });
 }

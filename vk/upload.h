@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -25,23 +26,36 @@ enum class UploadPath {
 /// Every call returns when its bytes have arrived. The Device outlives it.
 class Uploader {
  public:
-  /// Writes the bytes of the destination's piece that begins at `offset` (counted from the write's
-  /// own begin) into `piece`, all of them, in order and without reading them.
-  using Fill = std::function<Result<void>(VkDeviceSize offset, std::span<std::byte> piece)>;
+  /// A stretch of the target: for each unit written it takes `unit_bytes` more, from `offset` on.
+  struct Plane {
+    VkDeviceSize offset = 0;
+    VkDeviceSize unit_bytes = 0;
+  };
+  /// Writes units [first_unit, first_unit + n) of every plane; `pieces[i]` holds the n units of
+  /// plane i and is written in full, without being read.
+  using Fill = std::function<Result<void>(std::uint64_t first_unit, std::uint64_t n_units,
+                                          std::span<const std::span<std::byte>> pieces)>;
+  static constexpr std::size_t kMaxPlanes = 4;
 
-  /// `ring_bytes` of staging memory, made on the first use that needs it. Errors: kOutOfMemory.
+  /// Staging memory of reads, where the host does not see the source: logits come back, and little
+  /// else.
+  static constexpr VkDeviceSize kReadbackBytes = 4u << 20;
+
+  /// `ring_bytes` of staging memory for writes. It and that of reads are made on the first use that
+  /// needs them. Errors: kOutOfMemory.
   [[nodiscard]] static Result<Uploader> create(Device& device, VkDeviceSize ring_bytes = 64u << 20,
                                                UploadPath path = UploadPath::kDirectWhereVisible);
   Uploader(Uploader&& other) noexcept;
   Uploader& operator=(Uploader&& other) noexcept;
   ~Uploader();
 
-  /// Fills `size` bytes of `target` from `offset`, asking `fill` for pieces in ascending order,
-  /// each but the last a multiple of `piece_alignment` bytes. An error of `fill` ends the write and
-  /// is returned; the target's contents are then undefined. Not while a submission uses the target.
-  /// Errors: kInternal (out of bounds, alignment above half of the ring), kDeviceLost.
-  [[nodiscard]] Result<void> write(Buffer& target, VkDeviceSize offset, VkDeviceSize size,
-                                   const Fill& fill, VkDeviceSize piece_alignment = 1);
+  /// Fills `n_units` units of each plane of `target`, asking `fill` for as many at once as half of
+  /// the ring holds, in ascending order. An error of `fill` ends the write and is returned; the
+  /// target's contents are then undefined. Not while a submission uses the target.
+  /// Errors: kInternal (out of bounds, a unit larger than half of the ring, no plane or more than
+  /// kMaxPlanes), kDeviceLost.
+  [[nodiscard]] Result<void> write(Buffer& target, std::span<const Plane> planes,
+                                   std::uint64_t n_units, const Fill& fill);
   [[nodiscard]] Result<void> write(Buffer& target, VkDeviceSize offset,
                                    std::span<const std::byte> bytes);
   /// Reads bytes.size() bytes of `source` from `offset`: the state after the last finished

@@ -4,10 +4,12 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <thread>
 
 #include <fmt/format.h>
 
 #include "engine/model/blocks.h"
+#include "engine/model/mapped_file.h"
 #include "shaders/params/step.h"
 
 namespace preflight::forward {
@@ -99,6 +101,14 @@ std::array<std::uint32_t, 4> nibble_words(const std::byte* bytes, bool high) {
     words[c] = join_nibbles(high ? eight >> 4 : eight);
   }
   return words;
+}
+
+/// The low two bits of 8 bytes as one word, first byte lowest.
+std::uint16_t join_pairs(std::uint64_t bytes) {
+  std::uint64_t x = bytes & 0x0303030303030303ull;
+  x = (x | (x >> 6)) & 0x000f000f000f000full;
+  x = (x | (x >> 12)) & 0x000000ff000000ffull;
+  return static_cast<std::uint16_t>(x | (x >> 24));
 }
 
 /// Writes one row into its lane of a group's planes. `row` is the packed row of the file.
@@ -251,38 +261,88 @@ void RowPacker::high(const std::byte* row, std::uint32_t lane, std::span<std::by
     const std::uint32_t n = (b % 8) / 4;
     const std::uint32_t j = b % 4;
     const std::byte* h = row + std::uint64_t{b / 8} * 210 + 128 + 32 * n;
-    std::array<std::uint32_t, 2> words{};
-    for (std::uint32_t l = 0; l < kBlock; l++) {
-      const std::uint32_t bits = (static_cast<std::uint32_t>(h[l]) >> (2 * j)) & 3;
-      words[l / 16] |= bits << (2 * (l % 16));
+    std::array<std::uint16_t, 4> words;
+    for (std::size_t i = 0; i < words.size(); i++) {
+      std::uint64_t eight;
+      std::memcpy(&eight, h + 8 * i, sizeof eight);
+      words[i] = join_pairs(eight >> (2 * j));
     }
     std::memcpy(plane.data() + (std::uint64_t{b} * shape_.lanes + lane) * 8, words.data(), 8);
   }
 }
 
-using PackRow = void (RowPacker::*)(const std::byte*, std::uint32_t, std::span<std::byte>) const;
+/// Groups of a matrix on their way from the file into the planes of a part.
+class GroupWriter {
+ public:
+  GroupWriter(const WeightShape& shape, const model::Tensor& tensor, std::uint32_t first_group)
+      : shape_(shape),
+        tensor_(tensor),
+        packer_(shape, tensor),
+        row_bytes_(*model::row_bytes(tensor.type, tensor.cols)),
+        first_group_(first_group) {}
 
-/// Fills one plane of one part: groups in order, each built in cached memory and copied out, since
-/// device memory may be slow to read and must be written in order.
-Result<void> write_plane(vk::Uploader& uploader, vk::Buffer& buffer, std::uint64_t offset_bytes,
-                         std::uint64_t group_bytes, const WeightShape& shape,
-                         const model::Tensor& tensor, std::uint32_t first_group,
-                         std::uint32_t n_groups, PackRow pack) {
-  const RowPacker packer(shape, tensor);
-  const std::uint64_t row_bytes = *model::row_bytes(tensor.type, tensor.cols);
-  std::vector<std::byte> group(group_bytes);
-  const auto fill = [&](VkDeviceSize offset, std::span<std::byte> piece) -> Result<void> {
-    for (std::uint64_t done = 0; done < piece.size(); done += group_bytes) {
-      std::fill(group.begin(), group.end(), std::byte{0});
-      const std::uint64_t first_row = (first_group + (offset + done) / group_bytes) * shape.lanes;
-      for (std::uint32_t lane = 0; lane < shape.lanes && first_row + lane < shape.rows; lane++)
-        (packer.*pack)(tensor.bytes.data() + (first_row + lane) * row_bytes, lane, group);
-      std::memcpy(piece.data() + done, group.data(), group_bytes);
+  /// Groups [first, first + n) of the part, shared out over the processors: they unpack slower than
+  /// memory and disk deliver. The file's pages are read ahead and given back on the way, so that
+  /// the process never holds more of them than a piece of the staging ring.
+  void write(std::uint64_t first, std::uint64_t n, std::span<const std::span<std::byte>> pieces) {
+    const std::span<const std::byte> source = file_bytes(first, n);
+    if (tensor_.mapped) model::expect_mapped(file_bytes(first + n, n));
+    const std::uint64_t n_threads = std::clamp<std::uint64_t>(
+        std::min<std::uint64_t>(n, std::thread::hardware_concurrency()), 1, kMostThreads);
+    std::vector<std::thread> threads;
+    for (std::uint64_t t = 1; t < n_threads; t++)
+      threads.emplace_back(
+          [&, t] { write_some(first, n * t / n_threads, n * (t + 1) / n_threads, pieces); });
+    write_some(first, 0, n / n_threads, pieces);
+    for (std::thread& thread : threads) thread.join();
+    if (tensor_.mapped) model::release_mapped(source);
+  }
+
+ private:
+  static constexpr std::uint64_t kMostThreads = 8;
+
+  /// The file's bytes of some groups of the part; what lies past the tensor is left out.
+  [[nodiscard]] std::span<const std::byte> file_bytes(std::uint64_t first, std::uint64_t n) const {
+    const std::uint64_t begin = (first_group_ + first) * shape_.lanes;
+    const std::uint64_t end = std::min(begin + n * shape_.lanes, shape_.rows);
+    if (begin >= end) return {};
+    return tensor_.bytes.subspan(begin * row_bytes_, (end - begin) * row_bytes_);
+  }
+
+  // Each group is built in cached memory and copied out, since device memory may be slow to read
+  // and must be written in order.
+  void write_some(std::uint64_t first, std::uint64_t begin, std::uint64_t end,
+                  std::span<const std::span<std::byte>> pieces) const {
+    constexpr std::array<PackRow, 3> kPlanes = {&RowPacker::quants, &RowPacker::scales,
+                                                &RowPacker::high};
+    const std::array<std::uint64_t, 3> plane_bytes = {shape_.quants_bytes, shape_.scales_bytes,
+                                                      shape_.high_bytes};
+    std::vector<std::byte> group(std::max({plane_bytes[0], plane_bytes[1], plane_bytes[2]}));
+    for (std::uint64_t g = begin; g < end; g++) {
+      const std::uint64_t first_row = (first_group_ + first + g) * shape_.lanes;
+      const std::uint64_t n_rows = std::min<std::uint64_t>(shape_.lanes, shape_.rows - first_row);
+      std::size_t piece = 0;
+      for (std::size_t plane = 0; plane < kPlanes.size(); plane++) {
+        const std::uint64_t bytes = plane_bytes[plane];
+        if (bytes == 0) continue;
+        std::fill_n(group.begin(), bytes, std::byte{0});
+        for (std::uint32_t lane = 0; lane < n_rows; lane++)
+          (packer_.*kPlanes[plane])(tensor_.bytes.data() + (first_row + lane) * row_bytes_, lane,
+                                    std::span(group).first(bytes));
+        std::memcpy(pieces[piece].data() + g * bytes, group.data(), bytes);
+        piece++;
+      }
     }
-    return {};
-  };
-  return uploader.write(buffer, offset_bytes, group_bytes * n_groups, fill, group_bytes);
-}
+  }
+
+  using PackRow = void (RowPacker::*)(const std::byte*, std::uint32_t, std::span<std::byte>) const;
+
+  const WeightShape& shape_;
+  const model::Tensor& tensor_;
+  RowPacker packer_;
+  std::uint64_t row_bytes_;
+  std::uint32_t first_group_;
+};
 
 }  // namespace
 
@@ -407,14 +467,17 @@ Result<WeightMatrix> load_matrix(vk::Device& device, vk::Uploader& uploader,
     PREFLIGHT_TRY(vk::Buffer buffer,
                   vk::Buffer::create(device, bytes, vk::Residency::kDevice, tensor.name));
 
-    PREFLIGHT_TRY_VOID(write_plane(uploader, buffer, 0, shape.quants_bytes, shape, tensor, first,
-                                   n_groups, &RowPacker::quants));
-    if (shape.scales_bytes != 0)
-      PREFLIGHT_TRY_VOID(write_plane(uploader, buffer, scales_at, shape.scales_bytes, shape, tensor,
-                                     first, n_groups, &RowPacker::scales));
-    if (shape.high_bytes != 0)
-      PREFLIGHT_TRY_VOID(write_plane(uploader, buffer, high_at, shape.high_bytes, shape, tensor,
-                                     first, n_groups, &RowPacker::high));
+    std::vector<vk::Uploader::Plane> planes = {{0, shape.quants_bytes}};
+    if (shape.scales_bytes != 0) planes.push_back({scales_at, shape.scales_bytes});
+    if (shape.high_bytes != 0) planes.push_back({high_at, shape.high_bytes});
+    GroupWriter writer(shape, tensor, first);
+    PREFLIGHT_TRY_VOID(
+        uploader.write(buffer, planes, n_groups,
+                       [&](std::uint64_t from, std::uint64_t n,
+                           std::span<const std::span<std::byte>> pieces) -> Result<void> {
+                         writer.write(from, n, pieces);
+                         return {};
+                       }));
 
     const std::uint32_t first_row = first * lanes;
     matrix.parts.push_back({.buffer = std::move(buffer),

@@ -59,7 +59,7 @@ struct WeightMatrix {
 };
 
 /// Lays a tensor out on the device, group by group through the uploader: no second copy on the
-/// host.
+/// host, and of a mapped file no more pages at once than the uploader's pieces have.
 [[nodiscard]] Result<WeightMatrix> load_matrix(vk::Device& device, vk::Uploader& uploader,
                                                const model::Tensor& tensor, std::uint32_t lanes,
                                                KernelType as);

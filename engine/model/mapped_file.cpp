@@ -1,6 +1,7 @@
 #include "engine/model/mapped_file.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 #include <utility>
 
@@ -20,7 +21,26 @@ tl::unexpected<Error> system_error(const std::string& name, std::string_view wha
   return fail(code, fmt::format("{}: {}: {}", name, what, std::generic_category().message(number)));
 }
 
+void advise(std::uintptr_t first, std::uintptr_t end, int advice) {
+  if (first >= end) return;
+  // madvise takes a void*; neither hint writes.
+  static_cast<void>(madvise(reinterpret_cast<void*>(first), end - first, advice));
+}
+
 }  // namespace
+
+void expect_mapped(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<std::uintptr_t>(bytes.data());
+  advise(first / page * page, first + bytes.size(), MADV_WILLNEED);
+}
+
+// Only whole pages: a neighbour may still be read.
+void release_mapped(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<std::uintptr_t>(bytes.data());
+  advise((first + page - 1) / page * page, (first + bytes.size()) / page * page, MADV_DONTNEED);
+}
 
 MappedFile::MappedFile(std::span<const std::byte> bytes, std::string name)
     : bytes_(bytes), name_(std::move(name)) {}

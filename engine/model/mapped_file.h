@@ -30,6 +30,12 @@ class MappedFile {
   std::string name_;
 };
 
+/// Hints for bytes of a MappedFile, and only for such: these will be read soon, and these not again.
+/// The pages of the latter no longer count as this process's memory; they stay in the system's
+/// cache, and reading them after all is only slower. A system that takes no hints is no error.
+void expect_mapped(std::span<const std::byte> bytes);
+void release_mapped(std::span<const std::byte> bytes);
+
 /// A whole small file as text. Errors as MappedFile::open, and kLimit above `most_bytes`.
 [[nodiscard]] Result<std::string> read_text_file(const std::filesystem::path& path,
                                                  std::size_t most_bytes);

@@ -39,6 +39,7 @@ struct Tensor {
   /// rows * row_bytes(type, cols) bytes of the mapped file, valid as long as its ModelFile. May
   /// start at any address: safetensors promise no alignment.
   std::span<const std::byte> bytes;
+  bool mapped = false;  ///< `bytes` lie in a MappedFile: its hints may be given
 };
 
 /// Dequantises rows [row0, row0 + n_rows) to f32; out.size() == n_rows * cols.

@@ -51,6 +51,7 @@ Result<void> TensorTable::add(const GgufFile& file) {
     entry.shape = without_outer_ones({tensor.ne.rbegin(), tensor.ne.rend()});
     entry.tensor.type = tensor.type;
     entry.tensor.bytes = tensor.bytes;
+    entry.tensor.mapped = true;
     entry.source = fmt::format("{}: tensor {}", file.name(), in_quotes(tensor.name));
     entry.gguf = true;
     PREFLIGHT_TRY_VOID(insert(std::string(tensor.name), std::move(entry)));
@@ -74,6 +75,7 @@ Result<void> TensorTable::add(const SafetensorsFile& file) {
     entry.shape = without_outer_ones(tensor.shape);
     entry.tensor.type = *type;
     entry.tensor.bytes = tensor.bytes;
+    entry.tensor.mapped = true;
     PREFLIGHT_TRY_VOID(insert(std::move(name), std::move(entry)));
   }
   return {};

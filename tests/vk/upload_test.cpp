@@ -58,51 +58,78 @@ TEST_P(UploadTest, WritesAPartAndLeavesTheRest) {
   EXPECT_TRUE(std::equal(read.begin(), read.end(), words.begin() + 10));
 }
 
-TEST_P(UploadTest, PiecesAscendAlignedAndNoLargerThanTheRing) {
-  constexpr VkDeviceSize kRow = 34 * 13;  // a row of small blocks: divides no power of two
-  constexpr VkDeviceSize kRows = 1000;
-  Buffer buffer = must(Buffer::create(device(), kRow * kRows + 5, Residency::kDevice, "rows"));
+TEST_P(UploadTest, PlanesAreFilledTogetherInOrder) {
+  // A row of small blocks in two planes, whose sizes divide no power of two.
+  constexpr Uploader::Plane kPlanes[] = {{.offset = 16, .unit_bytes = 34 * 13},
+                                         {.offset = 450'000, .unit_bytes = 28}};
+  constexpr std::uint64_t kUnits = 1001;
+  Buffer buffer = must(Buffer::create(device(), 500'000, Residency::kDevice, "rows"));
   Uploader up = uploader();
-  VkDeviceSize next = 0;
-  const auto fill = [&](VkDeviceSize offset, std::span<std::byte> piece) -> Result<void> {
-    EXPECT_EQ(offset, next);
-    EXPECT_EQ(offset % kRow, 0u);
-    EXPECT_LE(piece.size(), kRingBytes);
-    next += piece.size();
-    if (next != kRow * kRows) {
-      EXPECT_EQ(piece.size() % kRow, 0u);
+  const std::vector<std::uint32_t> old(buffer.size_bytes() / 4, 0x07070707);
+  must(up.write(buffer, 0, std::as_bytes(std::span(old))));
+  const auto value = [](std::size_t plane, std::uint64_t unit) {
+    return static_cast<std::uint8_t>(17 * plane + 3 * unit);
+  };
+  std::uint64_t next = 0;
+  const auto fill = [&](std::uint64_t first, std::uint64_t n,
+                        std::span<const std::span<std::byte>> pieces) -> Result<void> {
+    EXPECT_EQ(first, next);
+    EXPECT_EQ(pieces.size(), 2u);
+    next += n;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      EXPECT_EQ(pieces[i].size(), n * kPlanes[i].unit_bytes);
+      for (std::uint64_t u = 0; u < n; ++u)
+        std::memset(pieces[i].data() + u * kPlanes[i].unit_bytes, value(i, first + u),
+                    kPlanes[i].unit_bytes);
     }
-    std::memset(piece.data(), 1, piece.size());
+    EXPECT_LE(pieces[0].size() + pieces[1].size(), kRingBytes / 2);
     return {};
   };
-  must(up.write(buffer, 5, kRow * kRows, fill, kRow));
-  EXPECT_EQ(next, kRow * kRows);
+  must(up.write(buffer, kPlanes, kUnits, fill));
+  EXPECT_EQ(next, kUnits);
+
+  std::vector<std::uint8_t> expected(buffer.size_bytes(), 7);
+  for (std::size_t i = 0; i < 2; ++i)
+    for (std::uint64_t u = 0; u < kUnits; ++u)
+      std::memset(expected.data() + kPlanes[i].offset + u * kPlanes[i].unit_bytes, value(i, u),
+                  kPlanes[i].unit_bytes);
+  const auto words = seen_by_device(buffer);
+  EXPECT_EQ(std::memcmp(words.data(), expected.data(), expected.size()), 0);
 }
 
 TEST_P(UploadTest, AnErrorOfTheSourceComesThrough) {
+  constexpr Uploader::Plane kPlane{.offset = 0, .unit_bytes = 1024};
   Buffer buffer = must(Buffer::create(device(), 1 << 20, Residency::kDevice, "target"));
   Uploader up = uploader();
   int n_calls = 0;
-  const auto fill = [&](VkDeviceSize, std::span<std::byte> piece) -> Result<void> {
-    std::memset(piece.data(), 0, piece.size());
+  const auto fill = [&](std::uint64_t, std::uint64_t,
+                        std::span<const std::span<std::byte>> pieces) -> Result<void> {
+    std::memset(pieces[0].data(), 0, pieces[0].size());
     if (++n_calls == 4) return fail(ErrorCode::kIo, "disk gone");
     return {};
   };
-  const auto written = up.write(buffer, 0, 1 << 20, fill);
+  const auto written = up.write(buffer, {&kPlane, 1}, 1024, fill);
   ASSERT_FALSE(written.has_value());
   EXPECT_EQ(written.error().message, "disk gone");
   EXPECT_EQ(n_calls, 4);
 }
 
-TEST_P(UploadTest, OutOfBoundsAndOverlargePiecesAreRefused) {
-  Buffer buffer = must(Buffer::create(device(), 1000, Residency::kDevice, "target"));
+TEST_P(UploadTest, OutOfBoundsAndOverlargeUnitsAreRefused) {
+  Buffer buffer = must(Buffer::create(device(), kRingBytes, Residency::kDevice, "target"));
   Uploader up = uploader();
-  std::vector<std::byte> bytes(1001);
+  std::vector<std::byte> bytes(kRingBytes + 1);
   EXPECT_FALSE(up.write(buffer, 0, bytes).has_value());
-  EXPECT_FALSE(up.read(buffer, 1, std::span(bytes).first(1000)).has_value());
-  const auto fill = [](VkDeviceSize, std::span<std::byte>) -> Result<void> { return {}; };
-  EXPECT_FALSE(up.write(buffer, 0, 1000, fill, kRingBytes).has_value());
-  EXPECT_FALSE(up.write(buffer, 0, 1000, fill, 0).has_value());
+  EXPECT_FALSE(up.read(buffer, 1, std::span(bytes).first(kRingBytes)).has_value());
+  const auto fill = [](std::uint64_t, std::uint64_t,
+                       std::span<const std::span<std::byte>>) -> Result<void> { return {}; };
+  const auto refused = [&](std::initializer_list<Uploader::Plane> planes) {
+    return !up.write(buffer, std::span(planes.begin(), planes.size()), 1, fill).has_value();
+  };
+  EXPECT_TRUE(refused({{0, kRingBytes}}));
+  EXPECT_TRUE(refused({{0, 0}}));
+  EXPECT_TRUE(refused({}));
+  EXPECT_TRUE(refused({{kRingBytes - 1, 2}}));
+  EXPECT_TRUE(refused({{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}}));
   EXPECT_TRUE(up.write(buffer, 0, std::span<const std::byte>()).has_value());
 }
 
