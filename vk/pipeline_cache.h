@@ -1,20 +1,20 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <vector>
+#include <utility>
 
 #include <vulkan/vulkan.h>
 
+#include "vk/cache_file.h"
 #include "vk/enumerate.h"
 #include "vk/error.h"
 
 namespace preflight::vk {
 
-/// The driver's compiled pipelines, kept in a file between starts. The file name and a header carry
-/// device, driver and build; a file that is another's, damaged or not ours is ignored.
+/// The driver's compiled pipelines, kept in a file between starts. The file belongs to one device,
+/// driver and build; one that is another's, damaged or not ours is ignored.
 class PipelineCache {
  public:
   /// `dir` empty: in memory only. A missing or unfit file is no error.
@@ -25,20 +25,18 @@ class PipelineCache {
   ~PipelineCache() = default;
 
   [[nodiscard]] VkPipelineCache handle() const { return handle_; }
-  [[nodiscard]] const std::filesystem::path& file() const { return file_; }
+  [[nodiscard]] const std::filesystem::path& file() const { return file_.path(); }
   [[nodiscard]] bool loaded() const { return loaded_; }
   /// Writes the file if the cache has changed since it was read. Errors: kIo.
   [[nodiscard]] Result<void> save();
   void destroy();
 
  private:
-  explicit PipelineCache(VkDevice device) : device_(device) {}
-  [[nodiscard]] std::vector<std::byte> read_file() const;
+  PipelineCache(VkDevice device, CacheFile file) : device_(device), file_(std::move(file)) {}
 
   VkDevice device_;
   VkPipelineCache handle_ = VK_NULL_HANDLE;
-  std::filesystem::path file_;
-  std::vector<std::byte> key_;  // what a fitting file begins with
+  CacheFile file_;
   std::uint64_t saved_hash_ = 0;
   bool loaded_ = false;
 };

@@ -79,7 +79,7 @@ TEST_F(PipelineCacheTest, ADamagedFileIsIgnoredAndReplaced) {
   const std::vector<char> good = content(file);
   ASSERT_GT(good.size(), 120u);  // the header and some payload
   auto bad = good;
-  bad[120] = static_cast<char>(bad[120] ^ 1);
+  bad[good.size() - 1] = static_cast<char>(bad[good.size() - 1] ^ 1);
   put(file, bad);
   EXPECT_FALSE(loads_again());
   EXPECT_TRUE(loads_again());  // written anew by the run before
