@@ -54,10 +54,12 @@ function(preflight_shader_library target)
 
   set(arrays "")
   set(entries "")
+  set(hashed "")
   set(includes "")
   foreach(shader IN LISTS names)
     string(APPEND arrays "constexpr std::uint32_t k_${shader}[] = {\n#include \"${shader}.inc\"\n};\n")
     string(APPEND entries "  if (name == \"${shader}\") return k_${shader};\n")
+    string(APPEND hashed "  add(k_${shader});\n")
     list(APPEND includes ${CMAKE_CURRENT_BINARY_DIR}/spirv/${shader}.inc)
   endforeach()
 
@@ -74,6 +76,9 @@ namespace @arg_NAMESPACE@ {
 /// The SPIR-V words of a shader variant; empty when there is none of that name.
 std::span<const std::uint32_t> spirv(std::string_view name);
 
+/// The same as long as no shader of the library changes.
+std::uint64_t fingerprint();
+
 }  // namespace @arg_NAMESPACE@
 ]=])
   set(source ${CMAKE_CURRENT_BINARY_DIR}/${target}.cpp)
@@ -85,6 +90,14 @@ namespace {
 
 std::span<const std::uint32_t> @arg_NAMESPACE@::spirv([[maybe_unused]] std::string_view name) {
 @entries@  return {};
+}
+
+std::uint64_t @arg_NAMESPACE@::fingerprint() {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  const auto add = [&hash](std::span<const std::uint32_t> words) {
+    for (const std::uint32_t word : words) hash = (hash ^ word) * 0x100000001b3u;
+  };
+@hashed@  return hash;
 }
 ]=])
   add_library(${target} STATIC ${source})

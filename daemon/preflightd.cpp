@@ -14,6 +14,7 @@
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 #include "daemon/settings.h"
+#include "daemon/tune.h"
 #include "daemon/version.h"
 
 namespace {
@@ -62,6 +63,10 @@ int run(int argc, char** argv) {
   app.add_option("--mmproj", arguments.mmproj,
                  "GGUF file with the image and sound weights (model.mmproj)");
   app.add_flag("--check", arguments.check, "look at settings and files, say what is wrong, end");
+  app.fallthrough();  // options may stand behind the command too
+  const CLI::App* const tune = app.add_subcommand("tune",
+                                                  "measure which kernel sizes are the fastest on "
+                                                  "the device, keep them for the next start, end");
   app.set_version_flag("--version", fmt::format("preflightd {}", kVersion));
   try {
     app.parse(argc, argv);
@@ -74,6 +79,11 @@ int run(int argc, char** argv) {
     return kFailed;
   }
   if (arguments.check) return check_installation(*settings) ? 0 : kFailed;
+  if (tune->parsed()) {
+    const Result<void> tuned = tune_device(settings->reviewer);
+    if (!tuned) fmt::print(stderr, "<3>preflightd: {}\n", tuned.error().message);
+    return tuned ? 0 : kFailed;
+  }
   const Result<void> done = run_daemon(*settings);
   if (!done) log(LogLevel::kError, "preflightd: {}", done.error().message);
   return done ? 0 : kFailed;

@@ -19,11 +19,13 @@ const std::shared_ptr<const generate::Vocabulary>& Engine::vocabulary() const {
   return impl_->vocabulary;
 }
 const vk::DeviceDescription& Engine::device() const { return impl_->device.description(); }
+const forward::Tuning& Engine::tuning() const { return impl_->kernels->options().tuning; }
 vk::Tier Engine::tier() const { return impl_->tier; }
 KvFormat Engine::kv_format() const { return impl_->kv; }
 std::uint32_t Engine::context_tokens() const { return impl_->plan.context_tokens; }
 const MemoryPlan& Engine::memory_plan() const { return impl_->memory; }
 std::uint64_t Engine::peak_device_bytes() const { return impl_->device.peak_allocated_bytes(); }
+std::uint64_t Engine::reserved_device_bytes() const { return impl_->device.reserved_bytes(); }
 std::string Engine::model_digest() const { return impl_->file.digest(); }
 const Meter& Engine::meter() const { return impl_->meter; }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/forward/tuning.h"
 #include "engine/generate/choice_reader.h"
 #include "engine/generate/constraint.h"
 #include "engine/generate/vocabulary.h"
@@ -39,6 +40,9 @@ struct EngineOptions {
   /// Positions that all open sequences may hold together (shared pages count once).
   std::uint32_t context_tokens = 16384;
   std::uint32_t max_sequences = 16;
+  /// Sizes that stand before the tuning table's; default: those that tune() kept in
+  /// device.cache_dir.
+  std::optional<std::vector<forward::TunedValue>> tuned;
 };
 
 /// What loading would need and what it found; in bytes.
@@ -144,11 +148,14 @@ class Engine {
   [[nodiscard]] const std::shared_ptr<const generate::Vocabulary>& vocabulary() const;
   [[nodiscard]] const vk::DeviceDescription& device() const;
   [[nodiscard]] vk::Tier tier() const;
+  [[nodiscard]] const forward::Tuning& tuning() const;
   [[nodiscard]] KvFormat kv_format() const;
   /// Longest sequence, and the positions of all open sequences together.
   [[nodiscard]] std::uint32_t context_tokens() const;
   [[nodiscard]] const MemoryPlan& memory_plan() const;
   [[nodiscard]] std::uint64_t peak_device_bytes() const;
+  /// What the driver was asked for, blocks included.
+  [[nodiscard]] std::uint64_t reserved_device_bytes() const;
   [[nodiscard]] std::string model_digest() const;
   [[nodiscard]] const Meter& meter() const;
 
@@ -202,5 +209,46 @@ class Engine {
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+/// What plan() found.
+struct PlanReport {
+  std::string device;
+  vk::Tier tier = vk::Tier::kBase;
+  std::uint32_t context_tokens = 0, max_sequences = 0;
+  MemoryPlan memory;
+  std::string refusal;  ///< empty: it fits; else the sentence that Engine::load would refuse with
+};
+
+/// What Engine::load would need, from the files' headers and the device's description alone: no
+/// weights are read and no memory of the device is taken. Errors: as Engine::load, but what does
+/// not fit is no error.
+[[nodiscard]] Result<PlanReport> plan(const EngineOptions& options);
+
+/// Times of a prompt and of one step of an answer, medians.
+struct TuneTimes {
+  double prefill_ms = 0;
+  double step_ms = 0;
+};
+
+/// One size tried; the first trial has no field: everything as the table has it.
+struct TuneTrial {
+  std::string field;
+  std::uint32_t value = 0;
+  TuneTimes times;
+  bool taken = false;  ///< better than everything before it
+};
+
+struct TuneResult {
+  std::string device;
+  std::filesystem::path file;  ///< where the values are kept
+  TuneTimes before, after;
+};
+
+/// Loads the model again and again with other sizes of the tuning table, one size after another,
+/// and keeps the fastest in options.device.cache_dir, where Engine::load finds them. Drafter,
+/// context and sequences of the options are not used; nothing else should use the device
+/// meanwhile. Errors: as Engine::load; kInvalidInput without a cache folder; kIo.
+[[nodiscard]] Result<TuneResult> tune(const EngineOptions& options,
+                                      const std::function<void(const TuneTrial&)>& on_trial = {});
 
 }  // namespace preflight::engine

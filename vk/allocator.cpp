@@ -151,6 +151,7 @@ Result<MemoryBlock*> Allocator::new_block(VkDeviceSize size_bytes, std::uint32_t
   block->memory_type = memory_type;
   block->size_bytes = size_bytes;
   block->free.emplace(0, size_bytes);
+  reserved_bytes_ += size_bytes;
   return blocks_.emplace_back(std::move(block)).get();
 }
 
@@ -254,6 +255,7 @@ void Allocator::give_back(const Allocation& allocation) {
   allocated_bytes_ -= allocation.size_bytes;
   allocation.block->put(allocation.block_offset, allocation.block_bytes);
   if (allocation.block->n_buffers > 0) return;
+  reserved_bytes_ -= allocation.block->size_bytes;
   vkFreeMemory(device_.device, allocation.block->memory, nullptr);
   blocks_.remove_if([&](const auto& block) { return block.get() == allocation.block; });
 }

@@ -52,6 +52,8 @@ class Allocator {
 
   [[nodiscard]] std::uint64_t allocated_bytes() const { return allocated_bytes_; }
   [[nodiscard]] std::uint64_t peak_bytes() const { return peak_bytes_; }
+  /// Of all blocks: what the driver was asked for.
+  [[nodiscard]] std::uint64_t reserved_bytes() const { return reserved_bytes_; }
   [[nodiscard]] std::size_t n_blocks() const { return blocks_.size(); }
 
  private:
@@ -68,6 +70,7 @@ class Allocator {
   std::list<std::unique_ptr<MemoryBlock>> blocks_;
   std::uint64_t allocated_bytes_ = 0;
   std::uint64_t peak_bytes_ = 0;
+  std::uint64_t reserved_bytes_ = 0;
 };
 
 }  // namespace preflight::vk

@@ -198,6 +198,8 @@ std::uint32_t Device::queue_family() const { return state_->physical.queue_famil
 std::uint64_t Device::allocated_bytes() const { return state_->allocator->allocated_bytes(); }
 std::uint64_t Device::peak_allocated_bytes() const { return state_->allocator->peak_bytes(); }
 
+std::uint64_t Device::reserved_bytes() const { return state_->allocator->reserved_bytes(); }
+
 VkDeviceSize Device::free_bytes() const {
   return query_free_bytes(state_->physical, allocated_bytes());
 }

@@ -97,6 +97,8 @@ class Device {
   /// Bytes of device memory held by Buffers now, and the most there ever was.
   [[nodiscard]] std::uint64_t allocated_bytes() const;
   [[nodiscard]] std::uint64_t peak_allocated_bytes() const;
+  /// Bytes that the driver was asked for: Buffers share blocks, so some more.
+  [[nodiscard]] std::uint64_t reserved_bytes() const;
   /// What may still be allocated, asked anew (see DeviceDescription::budget_bytes).
   [[nodiscard]] VkDeviceSize free_bytes() const;
 

@@ -17,6 +17,7 @@
 #include "daemon/protocol/review_status.h"
 #include "daemon/protocol/sha256.h"
 #include "daemon/review/checks.h"
+#include "daemon/review/engine_options.h"
 #include "daemon/review/material.h"
 #include "daemon/review/model_session.h"
 #include "daemon/review/passes.h"
@@ -31,9 +32,6 @@ namespace {
 
 using Json = nlohmann::json;
 using Clock = std::chrono::steady_clock;
-
-constexpr std::uint32_t kDefaultContextTokens = 16384;
-constexpr std::uint32_t kMaxSequences = 16;
 
 /// "2026-11-21" or "2026-11-21T10:20:30Z".
 std::string utc_now(const char* format) {
@@ -167,18 +165,7 @@ class BundleReviewer : public Reviewer {
 
   Result<void> try_load(const std::function<bool()>& heartbeat) {
     if (heartbeat && heartbeat()) return fail(ErrorCode::kCancelled, "the service is stopping");
-    engine::EngineOptions options;
-    options.model = settings_.model;
-    options.mmproj = settings_.mmproj;
-    options.device.name_contains = settings_.device;
-    options.device.cache_dir = settings_.cache_dir;
-    if (settings_.tier == "base") options.tier = vk::Tier::kBase;
-    if (settings_.tier == "f16") options.tier = vk::Tier::kF16;
-    options.kv = settings_.kv == "f32" ? engine::KvFormat::kF32 : engine::KvFormat::kF16;
-    options.context_tokens =
-        settings_.context_tokens == 0 ? kDefaultContextTokens : settings_.context_tokens;
-    options.max_sequences = kMaxSequences;
-    PREFLIGHT_TRY(engine_, engine::Engine::load(options));
+    PREFLIGHT_TRY(engine_, engine::Engine::load(engine_options(settings_)));
     session_.emplace(*engine_);
     return {};
   }

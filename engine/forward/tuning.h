@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -34,6 +35,7 @@ struct TuningField {
   bool power_of_two;
   std::uint32_t value;
   std::string_view reason;
+  std::array<std::uint32_t, 5> candidates{};  ///< worth measuring; 0: no more
 };
 [[nodiscard]] std::span<const TuningField> tuning_fields();
 [[nodiscard]] const TuningField* find_tuning_field(std::string_view name);  ///< null: none

@@ -171,7 +171,8 @@ std::string GgufWriter::header() const {
 
 std::uint64_t GgufWriter::file_bytes() const { return header().size() + data_bytes_; }
 
-Result<void> GgufWriter::write(const std::filesystem::path& path, unsigned n_threads) const {
+Result<void> GgufWriter::write(const std::filesystem::path& path, unsigned n_threads,
+                               MatrixData matrices) const {
   const auto failed = [&path](int error) {
     return fail(ErrorCode::kIo, fmt::format("{}: cannot be written: {}", path.string(),
                                             std::generic_category().message(error)));
@@ -190,6 +191,7 @@ Result<void> GgufWriter::write(const std::filesystem::path& path, unsigned n_thr
   };
   std::vector<Part> parts;
   for (const Entry& tensor : tensors_) {
+    if (matrices == MatrixData::kZeros && tensor.ne.size() > 1) continue;
     const std::uint64_t per_part =
         std::max<std::uint64_t>(kPartBytes / block_bytes(tensor.type), 1);
     const std::uint64_t n_blocks = tensor.bytes / block_bytes(tensor.type);

@@ -15,6 +15,11 @@
 
 namespace preflight::model {
 
+enum class MatrixData : std::uint8_t {
+  kMade,
+  kZeros,  ///< not written: the file has holes, which read as zeros and take no room on disk
+};
+
 /// Collects metadata and tensor descriptions, then writes a GGUF version 3 file whose tensor data
 /// is made while it is written, in parts, by several threads. Memory: the metadata and a few MiB
 /// per thread.
@@ -40,8 +45,10 @@ class GgufWriter {
   /// Bytes of the file that write() makes.
   [[nodiscard]] std::uint64_t file_bytes() const;
   /// Writes beside `path` and renames at the end, so that `path` never holds half a file.
-  /// Errors: kIo, naming the path and what the system said.
-  [[nodiscard]] Result<void> write(const std::filesystem::path& path, unsigned n_threads) const;
+  /// Tensors of one dimension are always made. Errors: kIo, naming the path and what the system
+  /// said.
+  [[nodiscard]] Result<void> write(const std::filesystem::path& path, unsigned n_threads,
+                                   MatrixData matrices = MatrixData::kMade) const;
 
  private:
   struct Entry {

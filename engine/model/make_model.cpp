@@ -308,7 +308,8 @@ Result<std::uint64_t> make_model(const MakeModelOptions& options,
   const unsigned n_threads = options.n_threads != 0
                                  ? options.n_threads
                                  : std::max(std::thread::hardware_concurrency(), 1u);
-  PREFLIGHT_TRY_VOID(writer.write(path, n_threads));
+  PREFLIGHT_TRY_VOID(
+      writer.write(path, n_threads, options.sparse ? MatrixData::kZeros : MatrixData::kMade));
   return writer.file_bytes();
 }
 

@@ -25,6 +25,8 @@ struct MakeModelOptions {
   std::optional<std::uint32_t> vocab_size = std::nullopt;  ///< default: the shape's own
   std::uint64_t seed = 1;
   bool mmproj = false;  ///< write the matching image and sound part instead of the language model
+  /// Matrices hold zeros that take no room on disk: a file to plan by, not to run.
+  bool sparse = false;
   unsigned n_threads = 0;  ///< 0: one per processor
 };
 

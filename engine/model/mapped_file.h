@@ -30,9 +30,10 @@ class MappedFile {
   std::string name_;
 };
 
-/// Hints for bytes of a MappedFile, and only for such: these will be read soon, and these not again.
-/// The pages of the latter no longer count as this process's memory; they stay in the system's
-/// cache, and reading them after all is only slower. A system that takes no hints is no error.
+/// Hints for bytes of a MappedFile, and only for such: these will be read soon, and these not
+/// again. The pages of the latter no longer count as this process's memory; they stay in the
+/// system's cache, and reading them after all is only slower. A system that takes no hints is no
+/// error.
 void expect_mapped(std::span<const std::byte> bytes);
 void release_mapped(std::span<const std::byte> bytes);
 

@@ -1,13 +1,15 @@
 #include "engine/run/devices.h"
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <fmt/format.h>
 
-#include "engine/forward/tuning.h"
+#include "engine/forward/tuning_file.h"
 #include "engine/run/command.h"
+#include "engine/run/engine_options.h"
 #include "vk/device.h"
 
 namespace preflight::run {
@@ -15,10 +17,11 @@ namespace {
 
 struct Options {
   std::string device;
+  std::filesystem::path cache_dir;
   bool verbose = false;
 };
 
-std::string describe(const vk::DeviceDescription& device, bool verbose) {
+std::string describe(const vk::DeviceDescription& device, const Options& options) {
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
   std::string text =
       fmt::format("{} {} ({}, {})\n", device.chosen ? "*" : " ", device.name, vk::name(device.type),
@@ -31,10 +34,11 @@ std::string describe(const vk::DeviceDescription& device, bool verbose) {
                       static_cast<double>(device.memory_bytes) / kGiB,
                       static_cast<double>(device.budget_bytes) / kGiB);
   if (device.refused.empty()) {
-    const forward::TuningReport report = forward::tuning_report(device);
+    const forward::TuningReport report =
+        forward::tuning_report(device, forward::read_tuned(options.cache_dir, device));
     text += fmt::format("    tier     {}; the device could run {}\n", vk::name(report.tuning.tier),
                         vk::name(device.best_tier));
-    if (verbose) {
+    if (options.verbose) {
       text += fmt::format("    tuning   row \"{}\"\n", report.row);
       text += fmt::format("             {:<16} {:>5}  table    {}\n", "tier",
                           vk::name(report.tuning.tier), report.tier_reason);
@@ -57,7 +61,7 @@ Result<void> run_devices(const Options& options) {
   PREFLIGHT_TRY(const std::vector<vk::DeviceDescription> devices,
                 vk::list_devices({.name_contains = options.device}));
   std::string text;
-  for (const vk::DeviceDescription& device : devices) text += describe(device, options.verbose);
+  for (const vk::DeviceDescription& device : devices) text += describe(device, options);
   return write_stdout(text);
 }
 
@@ -68,7 +72,11 @@ void add_devices(CLI::App& app, Result<void>& outcome) {
   CLI::App* command =
       app.add_subcommand("devices", "List the Vulkan devices; * is the one that is taken");
   command->add_option("--device", options->device, "part of the device's name");
-  command->add_flag("--verbose", options->verbose, "limits and the tuning chosen too");
+  command->add_flag("--verbose", options->verbose,
+                    "limits too, and every tuned size with who decided it and why");
+  options->cache_dir = user_cache_dir();
+  command->add_option("--cache", options->cache_dir,
+                      "folder with the sizes that `preflightd tune` measured (state.cache_dir)");
   command->callback([options, &outcome] { outcome = run_devices(*options); });
 }
 

@@ -16,11 +16,7 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
                      "positions to make room for; default: what the request needs");
 }
 
-Result<std::unique_ptr<engine::Engine>> load_engine(const EngineOptions& options,
-                                                    std::uint64_t n_tokens) {
-  constexpr std::uint64_t kMost = 1u << 20;
-  if (n_tokens > kMost)
-    return fail(ErrorCode::kLimit, "the request is longer than any context, 1048576 tokens");
+engine::EngineOptions to_engine_options(const EngineOptions& options) {
   engine::EngineOptions engine_options;
   engine_options.model = options.model.model;
   engine_options.mmproj = options.model.mmproj;
@@ -31,9 +27,19 @@ Result<std::unique_ptr<engine::Engine>> load_engine(const EngineOptions& options
   if (options.tier == "base") engine_options.tier = vk::Tier::kBase;
   if (options.tier == "f16") engine_options.tier = vk::Tier::kF16;
   engine_options.kv = options.kv == "f32" ? engine::KvFormat::kF32 : engine::KvFormat::kF16;
+  engine_options.context_tokens = options.context_tokens;
+  engine_options.max_sequences = 1;
+  return engine_options;
+}
+
+Result<std::unique_ptr<engine::Engine>> load_engine(const EngineOptions& options,
+                                                    std::uint64_t n_tokens) {
+  constexpr std::uint64_t kMost = 1u << 20;
+  if (n_tokens > kMost)
+    return fail(ErrorCode::kLimit, "the request is longer than any context, 1048576 tokens");
+  engine::EngineOptions engine_options = to_engine_options(options);
   engine_options.context_tokens =
       std::max(options.context_tokens, static_cast<std::uint32_t>(n_tokens));
-  engine_options.max_sequences = 1;
   return engine::Engine::load(engine_options);
 }
 

@@ -29,6 +29,9 @@ struct EngineOptions {
 /// the parsing.
 void add_engine_options(CLI::App& command, EngineOptions& options);
 
+/// For one sequence.
+engine::EngineOptions to_engine_options(const EngineOptions& options);
+
 /// Loads the engine for `n_tokens` positions at least.
 Result<std::unique_ptr<engine::Engine>> load_engine(const EngineOptions& options,
                                                     std::uint64_t n_tokens);

@@ -98,6 +98,7 @@ Result<void> run_generate(const Options& options) {
         {"generate_ms", 1000 * meter.generate_seconds},
         {"device", engine->device().name},
         {"peak_device_bytes", engine->peak_device_bytes()},
+        {"reserved_device_bytes", engine->reserved_device_bytes()},
         {"planned_device_bytes", engine->memory_plan().total_bytes()}}}};
   if (!generation.choices.empty()) {
     out["choices"] = nlohmann::ordered_json::array();

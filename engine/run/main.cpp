@@ -11,6 +11,7 @@
 #include "engine/run/generate.h"
 #include "engine/run/logits.h"
 #include "engine/run/make_model.h"
+#include "engine/run/plan.h"
 #include "engine/run/preprocess.h"
 #include "engine/run/tokenize.h"
 
@@ -34,6 +35,7 @@ int main(int argc, char** argv) {
   preflight::run::add_generate(app, outcome);
   preflight::run::add_devices(app, outcome);
   preflight::run::add_make_model(app, outcome);
+  preflight::run::add_plan(app, outcome);
   preflight::run::add_preprocess(app, outcome);
   preflight::run::add_tokenize(app, outcome);
 

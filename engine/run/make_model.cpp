@@ -22,6 +22,7 @@ struct Options {
   std::optional<std::uint32_t> vocab_size;
   std::uint64_t seed = 1;
   bool mmproj = false;
+  bool sparse = false;
   std::string out;
 };
 
@@ -40,11 +41,12 @@ Result<void> run_make_model(const Options& options) {
   make.vocab_size = options.vocab_size;
   make.seed = options.seed;
   make.mmproj = options.mmproj;
+  make.sparse = options.sparse;
   if (!options.type.empty()) make.type = *model::type_from_name(options.type);
   if (!options.head.empty()) make.head = *model::type_from_name(options.head);
   PREFLIGHT_TRY(const std::uint64_t n_bytes, model::make_model(make, options.out));
-  return write_stdout(fmt::format("{}: {} bytes of random weights, shape {}\n", options.out,
-                                  n_bytes, options.shape));
+  return write_stdout(fmt::format("{}: {} bytes of {}, shape {}\n", options.out, n_bytes,
+                                  options.sparse ? "zeros" : "random weights", options.shape));
 }
 
 }  // namespace
@@ -67,6 +69,8 @@ void add_make_model(CLI::App& app, Result<void>& outcome) {
       ->check(CLI::Range(512, 262144));
   command->add_option("--seed", options->seed, "The same seed gives the same file; default 1");
   command->add_flag("--mmproj", options->mmproj, "Write the image and sound part instead");
+  command->add_flag("--sparse", options->sparse,
+                    "Matrices of zeros that take no room on disk: a file for `plan`, not to run");
   command->add_option("OUT", options->out, "The file to write")->required();
   command->callback([options, &outcome] { outcome = run_make_model(*options); });
 }
