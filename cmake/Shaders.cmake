@@ -8,16 +8,39 @@
 #   std::span<const std::uint32_t> preflight::shaders::spirv(std::string_view name)
 # in "shaders/embedded.h" (HEADER and NAMESPACE choose others, for shaders of tests).
 #
+# A variant with COOPMAT needs glslang 13 or later: the system's, or what scripts/shader-tools has put
+# beside the build. Where there is neither, PREFLIGHT_COOPMAT is off and such variants are left out.
+#
 # Include paths are the folder shaders/ ("include/weight_q4_0.glsl") and the root of the repository
 # ("shaders/params/begin.h"). A warning of the compiler is an error.
 
 find_program(GLSLANG_PROGRAM glslangValidator REQUIRED)
 find_program(SPIRV_OPT_PROGRAM spirv-opt REQUIRED)
 find_program(SPIRV_VAL_PROGRAM spirv-val REQUIRED)
+
+execute_process(COMMAND ${GLSLANG_PROGRAM} --version OUTPUT_VARIABLE glslang_version)
+string(REGEX REPLACE ".*Glslang Version: [0-9]*:([0-9.]+).*" "\\1" glslang_version "${glslang_version}")
+set(shader_tools ${CMAKE_SOURCE_DIR}/build/shader-tools)
+set(PREFLIGHT_COOPMAT ON)
+if(NOT glslang_version VERSION_LESS 13)
+  set(coopmat_tools ${GLSLANG_PROGRAM} ${SPIRV_OPT_PROGRAM} ${SPIRV_VAL_PROGRAM})
+elseif(EXISTS ${shader_tools}/bin/glslangValidator)
+  set(coopmat_tools ${shader_tools}/bin/glslangValidator ${shader_tools}/bin/spirv-opt
+    ${shader_tools}/bin/spirv-val)
+  set(PREFLIGHT_VULKAN_HEADERS ${shader_tools}/include)
+else()
+  set(PREFLIGHT_COOPMAT OFF)
+  message(STATUS "The tier coopmat is not built: glslang ${glslang_version} is older than 13 and "
+    "scripts/shader-tools has unpacked no newer one")
+endif()
+
 set(PREFLIGHT_SHADER_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/CompileShader.cmake)
 
 function(preflight_shader)
-  cmake_parse_arguments(arg "" "NAME;SOURCE" "DEFINES" ${ARGN})
+  cmake_parse_arguments(arg "COOPMAT" "NAME;SOURCE" "DEFINES" ${ARGN})
+  if(arg_COOPMAT AND NOT PREFLIGHT_COOPMAT)
+    return()
+  endif()
   if(NOT arg_NAME MATCHES "^[a-z][a-z0-9_]*$")
     message(FATAL_ERROR "preflight_shader: NAME \"${arg_NAME}\" is not of the form [a-z][a-z0-9_]*")
   endif()
@@ -27,14 +50,22 @@ function(preflight_shader)
   endif()
   set_property(DIRECTORY APPEND PROPERTY PREFLIGHT_SHADERS ${arg_NAME})
 
+  set(tools ${GLSLANG_PROGRAM} ${SPIRV_OPT_PROGRAM} ${SPIRV_VAL_PROGRAM})
+  if(arg_COOPMAT)
+    set(tools ${coopmat_tools})
+  endif()
+  list(GET tools 0 glslang)
+  list(GET tools 1 spirv_opt)
+  list(GET tools 2 spirv_val)
+
   # A ';' would split the argument on its way through the build tool.
   string(JOIN "|" defines ${arg_DEFINES})
   set(source ${CMAKE_CURRENT_SOURCE_DIR}/${arg_SOURCE})
   set(output ${CMAKE_CURRENT_BINARY_DIR}/spirv/${arg_NAME})
   add_custom_command(
     OUTPUT ${output}.inc ${output}.spv
-    COMMAND ${CMAKE_COMMAND} -D GLSLANG=${GLSLANG_PROGRAM} -D SPIRV_OPT=${SPIRV_OPT_PROGRAM}
-      -D SPIRV_VAL=${SPIRV_VAL_PROGRAM} -D ROOT=${CMAKE_SOURCE_DIR} -D SOURCE=${source}
+    COMMAND ${CMAKE_COMMAND} -D GLSLANG=${glslang} -D SPIRV_OPT=${spirv_opt}
+      -D SPIRV_VAL=${spirv_val} -D ROOT=${CMAKE_SOURCE_DIR} -D SOURCE=${source}
       -D OUTPUT=${output} -D "DEFINES=${defines}" -P ${PREFLIGHT_SHADER_SCRIPT}
     DEPENDS ${source} ${PREFLIGHT_SHADER_SCRIPT}
     DEPFILE ${output}.d
