@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -73,14 +74,25 @@ Result<VkDevice> create_device(const PhysicalDevice& physical) {
   queue.queueCount = 1;
   queue.pQueuePriorities = &priority;
 
-  const char* memory_budget = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+  std::vector<const char*> extensions;
+  if (physical.memory_budget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+#ifdef VK_KHR_cooperative_matrix
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat{};
+  coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
+  coopmat.cooperativeMatrix = VK_TRUE;
+  if (d.coopmat.m != 0) {
+    extensions.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    f13.pNext = &coopmat;
+    f12.vulkanMemoryModel = VK_TRUE;
+  }
+#endif
   VkDeviceCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   info.pNext = &f11;
   info.queueCreateInfoCount = 1;
   info.pQueueCreateInfos = &queue;
-  info.enabledExtensionCount = physical.memory_budget ? 1 : 0;
-  info.ppEnabledExtensionNames = &memory_budget;
+  info.enabledExtensionCount = static_cast<std::uint32_t>(extensions.size());
+  info.ppEnabledExtensionNames = extensions.data();
   VkDevice device = VK_NULL_HANDLE;
   PREFLIGHT_TRY_VOID(check(vkCreateDevice(physical.handle, &info, nullptr, &device),
                            fmt::format("opening \"{}\"", d.name)));

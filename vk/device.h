@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,12 +26,18 @@ enum class Tier {
              ///< device
   kF16,      ///< 16-bit storage buffers and float16 arithmetic; sums stay float32
   kDot,      ///< place of packed 4x8 integer dot products; never chosen in this release
-  kCoopmat,  ///< place of KHR cooperative matrices; never chosen in this release
+  kCoopmat,  ///< and KHR cooperative matrices of float16 with float32 sums
 };
 [[nodiscard]] std::string_view name(Tier tier);  ///< "base", "f16", "dot", "coopmat"
+[[nodiscard]] std::optional<Tier> tier_named(std::string_view name);
 
 enum class DeviceType { kDiscrete, kIntegrated, kVirtual, kOther, kCpu };
 [[nodiscard]] std::string_view name(DeviceType type);  ///< "discrete", "integrated", ...
+
+/// A fragment of a product of cooperative matrices, [m, k] x [k, n]; all 0: there is none.
+struct CoopmatShape {
+  std::uint32_t m = 0, n = 0, k = 0;
+};
 
 struct DeviceOptions {
   std::string name_contains = {};  ///< only devices whose name has this in it, in any letter case
@@ -56,6 +63,7 @@ struct DeviceDescription {
   VkDeviceSize max_allocation_bytes = 0;      ///< of one Buffer
   VkDeviceSize min_storage_offset_alignment = 0;
   bool storage_16bit = false, shader_f16 = false;
+  CoopmatShape coopmat;         ///< of tier kCoopmat
   bool unified_memory = false;  ///< the device-local heap is host visible: no staging for writes
   bool shares_system_memory = false;  ///< software or integrated: its memory is the machine's
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "vk/cooperative_matrix.h"
 #include "vk/result.h"
 #include "vk/system_memory.h"
 
@@ -154,7 +155,7 @@ std::string missing_for_base(const DeviceDescription& d,
 }
 
 // Everything that a device of Vulkan 1.3 or later can be asked.
-void describe_modern(VkPhysicalDevice handle, DeviceDescription& d) {
+void describe_modern(VkInstance instance, VkPhysicalDevice handle, DeviceDescription& d) {
   VkPhysicalDeviceVulkan13Properties p13{};
   p13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_PROPERTIES;
   VkPhysicalDeviceVulkan12Properties p12{};
@@ -193,11 +194,16 @@ void describe_modern(VkPhysicalDevice handle, DeviceDescription& d) {
   d.max_allocation_bytes = std::min(p11.maxMemoryAllocationSize, p13.maxBufferSize);
   d.storage_16bit = f11.storageBuffer16BitAccess == VK_TRUE;
   d.shader_f16 = f12.shaderFloat16 == VK_TRUE;
-  d.best_tier = d.storage_16bit && d.shader_f16 ? Tier::kF16 : Tier::kBase;
+  if (d.storage_16bit && d.shader_f16) {
+    // What their kernels are compiled to declares the Vulkan memory model.
+    if (f12.vulkanMemoryModel == VK_TRUE && has_extension(handle, "VK_KHR_cooperative_matrix"))
+      d.coopmat = coopmat_shape(instance, handle);
+    d.best_tier = d.coopmat.m != 0 ? Tier::kCoopmat : Tier::kF16;
+  }
   d.refused = missing_for_base(d, p11, f12, f13);
 }
 
-PhysicalDevice describe_device(VkPhysicalDevice handle) {
+PhysicalDevice describe_device(VkInstance instance, VkPhysicalDevice handle) {
   PhysicalDevice device;
   device.handle = handle;
   DeviceDescription& d = device.description;
@@ -207,7 +213,7 @@ PhysicalDevice describe_device(VkPhysicalDevice handle) {
   std::memcpy(device.pipeline_cache_uuid.data(), properties.pipelineCacheUUID,
               device.pipeline_cache_uuid.size());
   if (d.api_version >= VK_API_VERSION_1_3) {
-    describe_modern(handle, d);
+    describe_modern(instance, handle, d);
   } else {
     d.refused = fmt::format("offers Vulkan {}, 1.3 is needed", version_text(d.api_version));
   }
@@ -265,6 +271,12 @@ std::string_view name(Tier tier) {
   return "unknown";
 }
 
+std::optional<Tier> tier_named(std::string_view wanted) {
+  for (const Tier tier : {Tier::kBase, Tier::kF16, Tier::kDot, Tier::kCoopmat})
+    if (name(tier) == wanted) return tier;
+  return std::nullopt;
+}
+
 std::string_view name(DeviceType type) {
   switch (type) {
     case DeviceType::kDiscrete:
@@ -292,7 +304,8 @@ Result<std::vector<PhysicalDevice>> enumerate(VkInstance instance) {
   handles.resize(n);
   std::vector<PhysicalDevice> devices;
   devices.reserve(n);
-  for (const VkPhysicalDevice handle : handles) devices.push_back(describe_device(handle));
+  for (const VkPhysicalDevice handle : handles)
+    devices.push_back(describe_device(instance, handle));
   return devices;
 }
 

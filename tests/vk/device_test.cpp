@@ -106,7 +106,8 @@ TEST(ListDevices, DescribesEveryDeviceAndOneChoice) {
     EXPECT_GE(d.max_storage_buffer_range, VkDeviceSize{128} << 20);
     EXPECT_GT(d.max_allocation_bytes, 0u);
     EXPECT_GT(d.budget_bytes, 0u);
-    EXPECT_TRUE(d.best_tier == Tier::kBase || d.best_tier == Tier::kF16);
+    EXPECT_EQ(d.best_tier >= Tier::kF16, d.storage_16bit && d.shader_f16);
+    EXPECT_EQ(d.best_tier == Tier::kCoopmat, d.coopmat.m != 0);
   }
   EXPECT_EQ(n_chosen, 1);
 }
