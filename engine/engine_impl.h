@@ -16,6 +16,7 @@
 #include "engine/forward/embedders.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/model_weights.h"
+#include "engine/forward/self_test.h"
 #include "engine/model/drafter_file.h"
 #include "engine/model/model_file.h"
 #include "engine/scheduler.h"
@@ -69,6 +70,7 @@ struct Engine::Impl {
   /// Tokens that free text may end in or consist of: all but the suppressed and the placeholders.
   std::vector<std::uint32_t> free_text_mask;
 
+  [[nodiscard]] forward::SelfTestSubject self_test_subject();
   Result<void> load_drafter(const EngineOptions& options, const forward::Tuning& tuning);
   [[nodiscard]] const model::ModelConfig& config() const { return file.config(); }
   Sequence& at(SequenceId id);

@@ -32,6 +32,17 @@ std::vector<std::uint32_t> make_free_text_mask(const model::ModelConfig& config,
 
 }  // namespace
 
+forward::SelfTestSubject Engine::Impl::self_test_subject() {
+  return {.device = device,
+          .submitter = submitter,
+          .uploader = uploader,
+          .kernels = *kernels,
+          .file = file,
+          .weights = *weights,
+          .arena = *arena,
+          .plan = plan};
+}
+
 Result<void> Engine::Impl::load_drafter(const EngineOptions& options,
                                         const forward::Tuning& tuning) {
   PREFLIGHT_TRY(drafter_weights, forward::load_drafter_weights(device, uploader, *drafter_file,
@@ -85,8 +96,16 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                                                      tuning.weight_lanes));
   PREFLIGHT_TRY(impl->arena, forward::Arena::create(impl->device, config, impl->plan, act16, kv16));
   PREFLIGHT_TRY_VOID(impl->arena->clear(impl->device, impl->submitter));
-  PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(
-                                   impl->device, {.tuning = tuning, .act16 = act16, .kv16 = kv16}));
+  forward::KernelOptions kernel_options{
+      .tuning = tuning, .act16 = act16, .kv16 = kv16, .coopmat = impl->tier == vk::Tier::kCoopmat};
+  PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(impl->device, kernel_options));
+  if (impl->tier == vk::Tier::kCoopmat && !options.tier &&
+      !forward::products_agree(impl->self_test_subject())) {
+    // A driver whose matrix units compute something else is used without them.
+    impl->tier = vk::Tier::kF16;
+    kernel_options.coopmat = false;
+    PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(impl->device, kernel_options));
+  }
   PREFLIGHT_TRY(impl->embedders,
                 forward::Embedders::create(impl->device, impl->submitter, impl->uploader,
                                            *impl->kernels, config, *impl->weights));
@@ -94,14 +113,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                 forward::Decoder::create(impl->device, impl->submitter, *impl->kernels, config,
                                          *impl->weights, *impl->arena, impl->plan));
   if (impl->drafter_file) PREFLIGHT_TRY_VOID(impl->load_drafter(options, tuning));
-  PREFLIGHT_TRY_VOID(forward::self_test({.device = impl->device,
-                                         .submitter = impl->submitter,
-                                         .uploader = impl->uploader,
-                                         .kernels = *impl->kernels,
-                                         .file = impl->file,
-                                         .weights = *impl->weights,
-                                         .arena = *impl->arena,
-                                         .plan = impl->plan}));
+  PREFLIGHT_TRY_VOID(forward::self_test(impl->self_test_subject()));
   impl->pools.emplace(kv::Pools{.sliding = kv::PagePool(impl->plan.sliding_pages),
                                 .full = kv::PagePool(impl->plan.full_pages),
                                 .page_tokens = kPageTokens,

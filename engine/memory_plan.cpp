@@ -11,6 +11,7 @@
 #include "engine/forward/embedders.h"
 #include "engine/forward/model_weights.h"
 #include "engine/forward/tuning_file.h"
+#include "engine/forward/wide_products.h"
 #include "shaders/params/step.h"
 
 namespace preflight::engine {
@@ -108,6 +109,22 @@ Result<void> check_drafter_sizes(const model::DrafterConfig& config, const std::
                           name, config.layers.model_dim, config.layers.ffn_dim));
 }
 
+/// Refuses a tier that the device or this build cannot run.
+Result<void> check_tier(vk::Tier tier, const vk::DeviceDescription& device,
+                        const forward::Tuning& tuning) {
+  if (tier == vk::Tier::kDot)
+    return fail(ErrorCode::kUnsupported,
+                "tier dot has no kernels in this release; base, f16 and coopmat have");
+  if (tier != vk::Tier::kCoopmat || forward::coopmat_tile(device, tuning)) return {};
+  if (!forward::has_coopmat_kernels())
+    return fail(ErrorCode::kUnsupported,
+                "this build has no kernels of tier coopmat: its glslang was older than 13");
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("{} has no cooperative matrices of float16 with float32 sums that the "
+                          "kernels of tier coopmat can use",
+                          device.name));
+}
+
 }  // namespace
 
 Result<void> check_options(const EngineOptions& options) {
@@ -133,11 +150,8 @@ Result<LoadPlan> plan_load(const model::ModelFile& file, const model::DrafterFil
       device,
       options.tuned ? *options.tuned : forward::read_tuned(options.device.cache_dir, device));
   plan.tier = options.tier.value_or(plan.tuning.tier);
-  if (plan.tier > vk::Tier::kF16)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("tier {} has no kernels in this release; base and f16 have",
-                            vk::name(plan.tier)));
-  plan.act16 = plan.tier == vk::Tier::kF16;
+  PREFLIGHT_TRY_VOID(check_tier(plan.tier, device, plan.tuning));
+  plan.act16 = plan.tier >= vk::Tier::kF16;
   plan.kv16 = options.kv == KvFormat::kF16;
 
   const std::uint32_t context =

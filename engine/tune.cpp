@@ -103,6 +103,10 @@ Result<TuneResult> tune(const EngineOptions& options,
   };
   report("", 0, base, true);
   for (const forward::TuningField& field : forward::tuning_fields()) {
+    // Other tiers do not read it.
+    if (field.member == &forward::Tuning::coopmat_tile &&
+        forward::tuning_for(*device).tier != vk::Tier::kCoopmat)
+      continue;
     std::vector<std::uint32_t> tried = {forward::tuning_for(*device, taken).*field.member};
     for (const std::uint32_t candidate : field.candidates) {
       if (candidate == 0) continue;

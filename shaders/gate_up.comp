@@ -19,6 +19,7 @@ layout(constant_id = kMatmulSpecLanes) const uint kLanes = 8;
 layout(local_size_x_id = kMatmulSpecLanes) in;
 
 #include "include/activation.glsl"
+#include "include/gelu.glsl"
 #include "include/weight.glsl"
 
 layout(set = 0, binding = kMatmulBindQuants) readonly buffer GateQuants { uvec4 gate_quants[]; };
@@ -39,11 +40,6 @@ DECLARE_WEIGHT_LOAD(load_gate, gate_quants, gate_scales, gate_high)
 DECLARE_WEIGHT_LOAD(load_up, up_quants, up_scales, up_high)
 
 const uint kTile = kGateUpRowsPerLane;
-
-float gelu(const float v) {
-  const float inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
-  return 0.5 * v * (1.0 + tanh(clamp(inner, -20.0, 20.0)));
-}
 
 #ifdef ACT16
 // Two neighbouring lanes hold the two halves of a word: they meet in shared memory.

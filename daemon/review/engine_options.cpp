@@ -16,8 +16,7 @@ engine::EngineOptions engine_options(const ReviewerSettings& settings) {
   options.mmproj = settings.mmproj;
   options.device.name_contains = settings.device;
   options.device.cache_dir = settings.cache_dir;
-  if (settings.tier == "base") options.tier = vk::Tier::kBase;
-  if (settings.tier == "f16") options.tier = vk::Tier::kF16;
+  options.tier = vk::tier_named(settings.tier);
   options.kv = settings.kv == "f32" ? engine::KvFormat::kF32 : engine::KvFormat::kF16;
   options.context_tokens =
       settings.context_tokens == 0 ? kDefaultContextTokens : settings.context_tokens;

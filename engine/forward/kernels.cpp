@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/forward/wide_products.h"
 #include "shaders/embedded.h"
 #include "shaders/params/matmul.h"
 
@@ -27,6 +28,13 @@ Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const Weigh
   return family;
 }
 
+Result<ProductFamily> prefill_family(Kernels& kernels, const char* op, const WeightShape& shape,
+                                     std::uint32_t n_bindings, std::uint32_t epilogue,
+                                     const ProductFamily& generate) {
+  if (!has_wide_products(kernels)) return generate;
+  return wide_products(kernels, op, shape, n_bindings, epilogue);
+}
+
 }  // namespace
 
 Result<Kernels> Kernels::create(vk::Device& device, const KernelOptions& options) {
@@ -36,7 +44,8 @@ Result<Kernels> Kernels::create(vk::Device& device, const KernelOptions& options
 
 Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::uint32_t n_bindings,
                                               std::uint32_t push_bytes,
-                                              std::vector<std::uint32_t> constants) {
+                                              std::vector<std::uint32_t> constants,
+                                              std::uint32_t subgroup_size) {
   auto& slot = pipelines_[{shader, constants}];
   if (slot == nullptr) {
     const auto spirv = shaders::spirv(shader);
@@ -48,6 +57,7 @@ Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::ui
                                                   .n_bindings = n_bindings,
                                                   .push_bytes = push_bytes,
                                                   .constants = std::move(constants),
+                                                  .required_subgroup_size = subgroup_size,
                                                   .label = shader}));
     slot = std::make_unique<vk::Pipeline>(std::move(made));
   }
@@ -92,9 +102,10 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
                                  : options.soft_cap != 0 ? params::kEpilogueSoftCap
                                                          : params::kEpilogueNone;
   ProductOp op;
-  PREFLIGHT_TRY(op.prefill, lane_per_row(kernels, "matmul", shape, params::kMatmulBindings,
-                                         params::kMatmulRowsPerLane, {shape.lanes, epilogue}));
-  op.generate = op.prefill;
+  PREFLIGHT_TRY(op.generate, lane_per_row(kernels, "matmul", shape, params::kMatmulBindings,
+                                          params::kMatmulRowsPerLane, {shape.lanes, epilogue}));
+  PREFLIGHT_TRY(op.prefill, prefill_family(kernels, "matmul", shape, params::kMatmulBindings,
+                                           epilogue, op.generate));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = options.x_stride / 4;
   op.y_stride = options.y_stride;
@@ -128,9 +139,10 @@ Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const
   const WeightShape& shape = gate.shape;
   PREFLIGHT_ASSERT(shape.type == up.shape.type && gate.parts.size() == up.parts.size());
   ProductOp op;
-  PREFLIGHT_TRY(op.prefill, lane_per_row(kernels, "gate_up", shape, params::kGateUpBindings,
-                                         params::kGateUpRowsPerLane, {shape.lanes}));
-  op.generate = op.prefill;
+  PREFLIGHT_TRY(op.generate, lane_per_row(kernels, "gate_up", shape, params::kGateUpBindings,
+                                          params::kGateUpRowsPerLane, {shape.lanes}));
+  PREFLIGHT_TRY(op.prefill, prefill_family(kernels, "gate_up", shape, params::kGateUpBindings,
+                                           params::kEpilogueNone, op.generate));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = x_stride / 4;
   op.y_stride = y_stride;

@@ -22,8 +22,9 @@ namespace preflight::forward {
 /// What decides which shader variants a model runs on.
 struct KernelOptions {
   Tuning tuning;
-  bool act16 = false;  ///< product inputs in float16 (tier f16)
-  bool kv16 = true;    ///< KV pages in float16
+  bool act16 = false;    ///< product inputs in float16 (tier f16)
+  bool kv16 = true;      ///< KV pages in float16
+  bool coopmat = false;  ///< prefill on matrix units (tier coopmat); needs act16 and coopmat_tile()
 };
 
 /// All pipelines and binding sets of a loaded model. Everything is made at load and written once.
@@ -32,11 +33,14 @@ class Kernels {
   [[nodiscard]] static Result<Kernels> create(vk::Device& device, const KernelOptions& options);
 
   [[nodiscard]] const KernelOptions& options() const { return options_; }
+  [[nodiscard]] const vk::DeviceDescription& device() const { return device_->description(); }
   /// The pipeline of a shader variant with these specialization constants; made on first use.
+  /// `subgroup_size` 0: the driver's choice; a variant is always asked for with the same one.
   [[nodiscard]] Result<const vk::Pipeline*> pipeline(const std::string& shader,
                                                      std::uint32_t n_bindings,
                                                      std::uint32_t push_bytes,
-                                                     std::vector<std::uint32_t> constants);
+                                                     std::vector<std::uint32_t> constants,
+                                                     std::uint32_t subgroup_size = 0);
   [[nodiscard]] Result<const vk::BindingSet*> bind(const vk::Pipeline& pipeline,
                                                    std::span<const vk::Slice> slices);
   /// "_act16" in the tier that rounds product inputs, else nothing.

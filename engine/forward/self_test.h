@@ -31,4 +31,8 @@ struct SelfTestSubject {
 /// expected; those of the submissions.
 [[nodiscard]] Result<void> self_test(const SelfTestSubject& subject);
 
+/// Of self_test() the norm and the products alone: whether what a tier multiplies with can be
+/// trusted, before anything else is made from these kernels.
+[[nodiscard]] bool products_agree(const SelfTestSubject& subject);
+
 }  // namespace preflight::forward

@@ -5,6 +5,8 @@
 #include <bit>
 #include <charconv>
 
+#include "engine/forward/wide_products.h"
+
 namespace preflight::forward {
 namespace {
 
@@ -49,6 +51,22 @@ constexpr std::array kFields = {
                 .power_of_two = false,
                 .value = 512,
                 .reason = "every byte of weights serves 512 rows: arithmetic is the limit"},
+    TuningField{.name = "prefill_tiles",
+                .member = &Tuning::prefill_tiles,
+                .least = 1,
+                .most = 2,
+                .power_of_two = false,
+                .value = 2,
+                .reason = "a weight is decoded once for 64 rows of a prompt",
+                .candidates = {1, 2}},
+    TuningField{.name = "coopmat_tile",
+                .member = &Tuning::coopmat_tile,
+                .least = 32,
+                .most = 128,
+                .power_of_two = true,
+                .value = 64,
+                .reason = "at most 96 registers a lane and 16 KiB shared (RADV, compiled)",
+                .candidates = {64, 128}},
     TuningField{.name = "submission_ms",
                 .member = &Tuning::submission_ms,
                 .least = 1,
@@ -96,6 +114,9 @@ const std::vector<Row>& rows() {
       "a workgroup of one subgroup needs no barrier; 64 lanes pay 0.2 to 0.3 us for each "
       "(llvmpipe 22.3 and 26.1, measured)";
   constexpr std::string_view kCpuChunk = "weights are unpacked again for every few rows anyway";
+  constexpr std::string_view kCpuTiles =
+      "shared memory is no faster than a buffer, and tiles add barriers (llvmpipe 22.3 and 26.1, "
+      "measured)";
   constexpr std::string_view kCpuTime = "no watchdog and no desktop behind a CPU device";
   constexpr std::string_view kCpuTier =
       "float16 arithmetic is converted to float32 and back: 29 against 84 GFLOP/s (llvmpipe 26.1, "
@@ -110,6 +131,7 @@ const std::vector<Row>& rows() {
                  {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::chunk_rows, 256, kCpuChunk},
+                 {&Tuning::prefill_tiles, 1, kCpuTiles},
                  {&Tuning::submission_ms, 1000, kCpuTime}}},
       // Where between 22.3 and 26.1 its loads became fast has not been looked for.
       {.name = "llvmpipe",
@@ -120,6 +142,7 @@ const std::vector<Row>& rows() {
                  {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::chunk_rows, 256, kCpuChunk},
+                 {&Tuning::prefill_tiles, 1, kCpuTiles},
                  {&Tuning::submission_ms, 1000, kCpuTime}}},
       // SwiftShader, 4 lanes wide, and CPU drivers not known by name.
       {.name = "software",
@@ -130,12 +153,14 @@ const std::vector<Row>& rows() {
                  {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::chunk_rows, 256, kCpuChunk},
+                 {&Tuning::prefill_tiles, 1, kCpuTiles},
                  {&Tuning::submission_ms, 1000, kCpuTime}}},
       {.name = "nvidia",
        .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kNvidia; },
-       .tier = vk::Tier::kF16,
-       .tier_reason = "equal to float32 in arithmetic, half the activations' bytes",
-       .lines = {{&Tuning::weight_lanes, 32, "a warp"}}},
+       .tier = vk::Tier::kCoopmat,
+       .tier_reason = "tensor cores; before Turing there are none, and float16 is half the bytes",
+       .lines = {{&Tuning::weight_lanes, 32, "a warp"},
+                 {&Tuning::coopmat_tile, 128, "8 warps of 64 x 32; not measured"}}},
       {.name = "amd gcn",
        .is =
            [](const vk::DeviceDescription& d) {
@@ -150,8 +175,8 @@ const std::vector<Row>& rows() {
            [](const vk::DeviceDescription& d) {
              return d.vendor_id == kAmd && d.best_tier == vk::Tier::kCoopmat;
            },
-       .tier = vk::Tier::kF16,
-       .tier_reason = kF16Tier,
+       .tier = vk::Tier::kCoopmat,
+       .tier_reason = "WMMA: 512 multiply-adds of float16 a cycle and CU, twice packed float16",
        .lines = {{&Tuning::weight_lanes, 64,
                   "RADV compiles workgroups above 32 invocations as wave64, and reads twice the "
                   "consecutive bytes"}}},
@@ -167,8 +192,8 @@ const std::vector<Row>& rows() {
            [](const vk::DeviceDescription& d) {
              return d.vendor_id == kIntel && d.min_subgroup_size >= 16;
            },
-       .tier = vk::Tier::kF16,
-       .tier_reason = kF16Tier,
+       .tier = vk::Tier::kCoopmat,
+       .tier_reason = "DPAS: 1.4 to 3.3 times in prefill on Lunar Lake (llama.cpp pull 14001)",
        .lines = {{&Tuning::weight_lanes, 16,
                   "SIMD16: 16 sums a lane take 16 of 128 registers of 64 bytes; SIMD32 twice that "
                   "(Intel Xe2 ISA)"},
@@ -208,8 +233,6 @@ const std::vector<Row>& rows() {
   };
   return table;
 }
-
-constexpr vk::Tier kLastTierWithKernels = vk::Tier::kF16;
 
 std::uint32_t in_range(const TuningField& field, std::uint32_t value,
                        const vk::DeviceDescription& device) {
@@ -269,7 +292,9 @@ TuningReport tuning_report(const vk::DeviceDescription& device, std::span<const 
     report.tuning.*field.member = choice.value;
     report.choices.push_back(choice);
   }
-  report.tuning.tier = std::min({row.tier, device.best_tier, kLastTierWithKernels});
+  report.tuning.tier = std::min(row.tier, device.best_tier);
+  if (report.tuning.tier == vk::Tier::kCoopmat && !coopmat_tile(device, report.tuning))
+    report.tuning.tier = vk::Tier::kF16;
   return report;
 }
 

@@ -20,6 +20,8 @@ struct Tuning {
   std::uint32_t attention_lanes = 0;  ///< invocations that serve one query head
   std::uint32_t argmax_lanes = 0;
   std::uint32_t chunk_rows = 0;     ///< prefill rows of one step, where time allows
+  std::uint32_t prefill_tiles = 0;  ///< products of prefill: 1 lane by lane, 2 in tiles
+  std::uint32_t coopmat_tile = 0;   ///< rows and columns of a workgroup's tile on matrix units
   std::uint32_t submission_ms = 0;  ///< longest submission aimed at
   vk::Tier tier = vk::Tier::kBase;  ///< taken when nobody asks for another
 };

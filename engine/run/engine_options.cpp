@@ -9,7 +9,7 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
   add_model_options(command, options.model);
   command.add_option("--device", options.device, "part of the device's name, in any letter case");
   command.add_option("--tier", options.tier, "kernels to use; default: the device's best")
-      ->check(CLI::IsMember({"base", "f16"}));
+      ->check(CLI::IsMember({"base", "f16", "coopmat"}));
   command.add_option("--kv", options.kv, "precision of the KV pages; default f16")
       ->check(CLI::IsMember({"f32", "f16"}));
   command.add_option("--context", options.context_tokens,
@@ -24,8 +24,7 @@ engine::EngineOptions to_engine_options(const EngineOptions& options) {
   engine_options.draft_tokens = options.draft_tokens;
   engine_options.device.name_contains = options.device;
   engine_options.device.cache_dir = user_cache_dir();
-  if (options.tier == "base") engine_options.tier = vk::Tier::kBase;
-  if (options.tier == "f16") engine_options.tier = vk::Tier::kF16;
+  engine_options.tier = vk::tier_named(options.tier);
   engine_options.kv = options.kv == "f32" ? engine::KvFormat::kF32 : engine::KvFormat::kF16;
   engine_options.context_tokens = options.context_tokens;
   engine_options.max_sequences = 1;

@@ -52,7 +52,8 @@ TEST(Settings, RefusesByLineWithTheNearestName) {
   EXPECT_EQ(refusal("[queue]\nmax_reviews = 0\n"),
             "p.toml:2: queue.max_reviews is 0, expected 1 to 100000");
   EXPECT_EQ(refusal("[device]\ntier = \"f32\"\n"),
-            "p.toml:2: device.tier is \"f32\", expected one of \"auto\", \"base\", \"f16\"");
+            "p.toml:2: device.tier is \"f32\", expected one of \"auto\", \"base\", \"f16\", "
+            "\"coopmat\"");
   EXPECT_EQ(refusal("[state]\ndir = \"var\"\n"),
             "p.toml:2: state.dir is \"var\", expected an absolute path");
   EXPECT_EQ(refusal("[http]\nidle_deadline_s = inf\n"),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -10,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
+#include "engine/forward/tuning.h"
+#include "engine/forward/wide_products.h"
 #include "engine/model/safetensors_file.h"
 
 /// Expected values and engines of the golden models (tests/data/golden).
@@ -49,6 +52,20 @@ inline constexpr NumericClass kKv16Class = {"kv16", vk::Tier::kBase, KvFormat::k
                                             0.2,    0.012,           3e-4};
 inline constexpr NumericClass kAct16Class = {"act16", vk::Tier::kF16, KvFormat::kF16,
                                              0.5,     0.035,          3e-3};
+/// Float16 weights beside float16 inputs, in the same bounds.
+inline constexpr NumericClass kCoopmatClass = {
+    "coopmat", vk::Tier::kCoopmat, KvFormat::kF16, 0.5, 0.035, 3e-3};
+
+/// Whether the device that is taken has the class's kernels. Mesa's CPU driver has cooperative
+/// matrices from version 26 on (docs/testing.md, by hand).
+inline bool can_run(const NumericClass& numbers) {
+  if (numbers.tier != vk::Tier::kCoopmat) return true;
+  const auto devices = vk::list_devices({});
+  if (!devices) return false;
+  return std::ranges::any_of(*devices, [](const vk::DeviceDescription& device) {
+    return device.chosen && forward::coopmat_tile(device, forward::tuning_for(device)).has_value();
+  });
+}
 
 inline std::unique_ptr<Engine> load_golden(const std::string& model, const NumericClass& numbers,
                                            const std::string& mmproj = "",

@@ -127,6 +127,7 @@ class GoldenCase : public testing::TestWithParam<std::tuple<NumericClass, const 
 
 TEST_P(GoldenCase, LogitsAreTheReferences) {
   const auto& [numbers, case_name] = GetParam();
+  if (!can_run(numbers)) GTEST_SKIP() << "this device has no such kernels";
   Engine* engine = engine_for(model_of(case_name), "", numbers);
   ASSERT_NE(engine, nullptr);
   NumericClass limits = numbers;
@@ -208,6 +209,11 @@ INSTANTIATE_TEST_SUITE_P(HalfInputs, GoldenCase,
                          testing::Combine(testing::Values(kAct16Class),
                                           testing::ValuesIn(kLogitCases)),
                          case_label);
+INSTANTIATE_TEST_SUITE_P(MatrixUnits, GoldenCase,
+                         testing::Combine(testing::Values(kCoopmatClass),
+                                          testing::Values("text-short", "text-long", "chat-turns",
+                                                          "wide-long", "image-70", "audio-half")),
+                         case_label);
 INSTANTIATE_TEST_SUITE_P(AllClasses, GoldenAnswer,
                          testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
                                           testing::ValuesIn(kAnswerCases)),
@@ -225,6 +231,7 @@ class GoldenGguf : public testing::TestWithParam<std::tuple<NumericClass, GgufCa
 
 TEST_P(GoldenGguf, LogitsAreTheReferences) {
   const auto& [numbers, gguf] = GetParam();
+  if (!can_run(numbers)) GTEST_SKIP() << "this device has no such kernels";
   const std::string mmproj = "gguf/mmproj-tiny-bf16.gguf";
   Engine* engine = engine_for(gguf.file, mmproj, numbers);
   ASSERT_NE(engine, nullptr);
@@ -246,18 +253,18 @@ constexpr GgufCase kGgufCases[] = {
     {"gguf/tiny-Q4_K_M.gguf", "text-long", "quant/tiny-Q4_K_M.text-long.safetensors"},
     {"gguf/tiny-Q4_K_M.gguf", "image-70", "quant/tiny-Q4_K_M.image-70.safetensors"}};
 
-INSTANTIATE_TEST_SUITE_P(AllClasses, GoldenGguf,
-                         testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
-                                          testing::ValuesIn(kGgufCases)),
-                         [](const auto& test) {
-                           const GgufCase& gguf = std::get<1>(test.param);
-                           std::string label = std::string(std::get<0>(test.param).name) + "_" +
-                                               gguf.file + "_" + gguf.case_name;
-                           std::replace_if(
-                               label.begin(), label.end(),
-                               [](char c) { return std::isalnum(c) == 0; }, '_');
-                           return label;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    AllClasses, GoldenGguf,
+    testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class, kCoopmatClass),
+                     testing::ValuesIn(kGgufCases)),
+    [](const auto& test) {
+      const GgufCase& gguf = std::get<1>(test.param);
+      std::string label =
+          std::string(std::get<0>(test.param).name) + "_" + gguf.file + "_" + gguf.case_name;
+      std::replace_if(
+          label.begin(), label.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
+      return label;
+    });
 
 }  // namespace
 }  // namespace preflight::engine

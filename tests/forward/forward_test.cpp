@@ -4,9 +4,9 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <tuple>
 
 #include "engine/forward/tuning.h"
+#include "engine/forward/wide_products.h"
 #include "engine/model/half.h"
 
 namespace preflight::forward {
@@ -16,7 +16,7 @@ struct Shared {
   vk::Device device = must(vk::Device::create({.validation = true}));
   vk::Submitter submitter = must(vk::Submitter::create(device));
   vk::Uploader uploader = must(vk::Uploader::create(device, 1u << 20));
-  std::map<std::tuple<bool, bool, bool>, Kernels> kernels;
+  std::map<std::string, Kernels> kernels;  ///< by the variant's name
 };
 std::unique_ptr<Shared> shared;
 
@@ -44,7 +44,7 @@ const testing::Environment* const environment =
 
 std::string Variant::name() const {
   return std::string(act16 ? "Act16" : "Act32") + (kv16 ? "Kv16" : "Kv32") +
-         (wide ? "Wide" : "Own");
+         (wide ? "Wide" : "Own") + (tiles ? "Tiles" : "") + (coopmat ? "Coopmat" : "");
 }
 
 void ForwardTest::SetUp() { messages_before_ = device().validation_messages(); }
@@ -58,18 +58,25 @@ vk::Device& ForwardTest::device() { return shared->device; }
 vk::Submitter& ForwardTest::submitter() { return shared->submitter; }
 vk::Uploader& ForwardTest::uploader() { return shared->uploader; }
 
+bool ForwardTest::can_run(const Variant& variant) {
+  const vk::DeviceDescription& d = device().description();
+  return !variant.coopmat || coopmat_tile(d, tuning_for(d)).has_value();
+}
+
 Kernels& ForwardTest::kernels(const Variant& variant) {
-  const auto key = std::tuple(variant.act16, variant.kv16, variant.wide);
-  auto found = shared->kernels.find(key);
+  auto found = shared->kernels.find(variant.name());
   if (found == shared->kernels.end()) {
     vk::DeviceDescription description = device().description();
     if (variant.wide) {  // what the table gives a card with subgroups of 32
       description.software = false;
       description.subgroup_size = 32;
     }
-    KernelOptions options{
-        .tuning = tuning_for(description), .act16 = variant.act16, .kv16 = variant.kv16};
-    found = shared->kernels.emplace(key, must(Kernels::create(device(), options))).first;
+    KernelOptions options{.tuning = tuning_for(description),
+                          .act16 = variant.act16,
+                          .kv16 = variant.kv16,
+                          .coopmat = variant.coopmat};
+    options.tuning.prefill_tiles = variant.tiles ? 2 : 1;
+    found = shared->kernels.emplace(variant.name(), must(Kernels::create(device(), options))).first;
   }
   return found->second;
 }

@@ -45,7 +45,13 @@ inline void must(const Result<void>& result) {
 struct Variant {
   bool act16 = false;
   bool kv16 = false;
-  bool wide = false;  ///< workgroups as on a graphics card instead of the device's own
+  bool wide = false;     ///< workgroups as on a graphics card instead of the device's own
+  bool tiles = false;    ///< prefill in tiles, as on a graphics card
+  bool coopmat = false;  ///< prefill on matrix units; goes with act16
+  /// The phase whose products this variant is about.
+  [[nodiscard]] Phase phase() const {
+    return tiles || coopmat ? Phase::kPrefill : Phase::kGenerate;
+  }
   [[nodiscard]] std::string name() const;
 };
 
@@ -60,6 +66,8 @@ class ForwardTest : public testing::Test {
   static vk::Device& device();
   static vk::Submitter& submitter();
   static vk::Uploader& uploader();
+  /// Whether the device and this build have what the variant needs.
+  static bool can_run(const Variant& variant);
   /// Made once for each variant: pipelines are slow to make.
   static Kernels& kernels(const Variant& variant);
 

@@ -55,6 +55,17 @@ std::vector<float> magnitudes(std::vector<float> values) {
 /// of the products' magnitudes; two more roundings are the weight's and the epilogue's.
 double sum_error(std::uint32_t cols) { return (cols + 2) * 0x1p-24; }
 
+/// The weights as the kernels of a variant multiply them.
+std::vector<float> multiplied(const std::vector<float>& weights, const Variant& variant) {
+  return rounded(weights, variant.coopmat);
+}
+
+/// Numbers of activation rows: each has a pipeline or a tile of its own.
+std::vector<std::uint32_t> column_counts(const Variant& variant) {
+  if (variant.phase() == Phase::kPrefill) return {1, 9, 150};
+  return {1, 2, 3, 4, 9};
+}
+
 class ProductTest : public ForwardTest {
  protected:
   static WeightMatrix load(const model::Tensor& tensor, const Kernels& k, KernelType as) {
@@ -63,7 +74,13 @@ class ProductTest : public ForwardTest {
 };
 
 class ProductOfType : public ProductTest,
-                      public testing::WithParamInterface<std::tuple<TensorType, Variant>> {};
+                      public testing::WithParamInterface<std::tuple<TensorType, Variant>> {
+ protected:
+  void SetUp() override {
+    ProductTest::SetUp();
+    if (!can_run(std::get<1>(GetParam()))) GTEST_SKIP() << "this device has no such kernels";
+  }
+};
 
 TEST_P(ProductOfType, MatchesTheTwin) {
   const auto& [type, variant] = GetParam();
@@ -71,11 +88,12 @@ TEST_P(ProductOfType, MatchesTheTwin) {
   for (const auto& [rows, cols] : shapes(type)) {
     const RandomMatrix w(type, rows, cols, 1);
     const WeightMatrix matrix = load(w.tensor, k, kernel_type(type));
-    constexpr std::uint32_t kMost = 9;
-    const auto x = activations(kMost, cols, variant.act16);
+    const auto weights = multiplied(w.values, variant);
+    const auto counts = column_counts(variant);
+    const auto x = activations(counts.back(), cols, variant.act16);
     const vk::Buffer x_buffer = upload_values(x, variant.act16);
     const std::uint32_t y_stride = rows + 5;
-    for (const std::uint32_t n : {1u, 2u, 3u, 4u, kMost}) {
+    for (const std::uint32_t n : counts) {
       const vk::Buffer y = untouched(std::size_t{n} * y_stride);
       const ProductOp op = must(make_product(k, matrix,
                                              {.x = vk::whole(x_buffer),
@@ -83,7 +101,7 @@ TEST_P(ProductOfType, MatchesTheTwin) {
                                               .x_stride = padded(cols),
                                               .y_stride = y_stride,
                                               .y_offset = 3}));
-      run([&](vk::CommandList& list) { op.record(list, n, Phase::kGenerate); });
+      run([&](vk::CommandList& list) { op.record(list, n, variant.phase()); });
 
       const params::MatmulParams p{.n_columns = n,
                                    .n_blocks = matrix.shape.n_blocks,
@@ -94,9 +112,9 @@ TEST_P(ProductOfType, MatchesTheTwin) {
                                    .gather = 0,
                                    .soft_cap = 0};
       std::vector<float> want(std::size_t{n} * y_stride, kUntouched);
-      reference::matmul(w.values, x, want, {}, {}, p);
+      reference::matmul(weights, x, want, {}, {}, p);
       std::vector<float> size(want.size(), 0.0f);
-      reference::matmul(magnitudes(w.values), magnitudes(x), size, {}, {}, p);
+      reference::matmul(magnitudes(weights), magnitudes(x), size, {}, {}, p);
       EXPECT_TRUE(near(read_values(y, want.size()), want,
                        [&](std::size_t i) { return sum_error(cols) * size[i]; }))
           << rows << " x " << cols << ", " << n << " columns";
@@ -112,15 +130,17 @@ TEST_P(ProductOfType, GateUpMatchesTheTwin) {
     const RandomMatrix up(type, rows, cols, 5);
     const WeightMatrix gate_matrix = load(gate.tensor, k, kernel_type(type));
     const WeightMatrix up_matrix = load(up.tensor, k, kernel_type(type));
-    constexpr std::uint32_t kMost = 7;
+    const auto gate_weights = multiplied(gate.values, variant);
+    const auto up_weights = multiplied(up.values, variant);
+    const auto counts = column_counts(variant);
     // Random scales make large weights; the product of two sums has to fit a float16.
-    const auto x = activations(kMost, cols, variant.act16, 0.05f);
+    const auto x = activations(counts.back(), cols, variant.act16, 0.05f);
     const vk::Buffer x_buffer = upload_values(x, variant.act16);
-    for (const std::uint32_t n : {1u, 2u, kMost}) {
+    for (const std::uint32_t n : counts) {
       const vk::Buffer y = untouched(std::size_t{n} * padded(rows), variant.act16);
       const ProductOp op = must(make_gate_up(k, gate_matrix, up_matrix, vk::whole(x_buffer),
                                              padded(cols), vk::whole(y), padded(rows)));
-      run([&](vk::CommandList& list) { op.record(list, n, Phase::kGenerate); });
+      run([&](vk::CommandList& list) { op.record(list, n, variant.phase()); });
 
       const params::MatmulParams p{.n_columns = n,
                                    .n_blocks = gate_matrix.shape.n_blocks,
@@ -131,14 +151,14 @@ TEST_P(ProductOfType, GateUpMatchesTheTwin) {
                                    .gather = 0,
                                    .soft_cap = 0};
       std::vector<float> want(std::size_t{n} * padded(rows), kUntouched);
-      reference::gate_up(gate.values, up.values, x, want, p);
+      reference::gate_up(gate_weights, up_weights, x, want, p);
       // Each branch and the sum of its products' magnitudes, for the bound.
       std::array<std::vector<float>, 4> part;
       part.fill(std::vector<float>(want.size(), 0.0f));
-      reference::matmul(gate.values, x, part[0], {}, {}, p);
-      reference::matmul(up.values, x, part[1], {}, {}, p);
-      reference::matmul(magnitudes(gate.values), magnitudes(x), part[2], {}, {}, p);
-      reference::matmul(magnitudes(up.values), magnitudes(x), part[3], {}, {}, p);
+      reference::matmul(gate_weights, x, part[0], {}, {}, p);
+      reference::matmul(up_weights, x, part[1], {}, {}, p);
+      reference::matmul(magnitudes(gate_weights), magnitudes(x), part[2], {}, {}, p);
+      reference::matmul(magnitudes(up_weights), magnitudes(x), part[3], {}, {}, p);
       // An odd last row's float16 shares its word with padding, which the kernel sets to zero.
       if (variant.act16 && rows % 2 == 1)
         for (std::uint32_t c = 0; c < n; c++) want[std::size_t{c} * padded(rows) + rows] = 0;
@@ -176,13 +196,34 @@ INSTANTIATE_TEST_SUITE_P(WideGroups, ProductOfType,
                                   std::get<1>(instance.param).name();
                          });
 
-TEST_F(ProductTest, GatherSoftCapAndBias) {
-  Kernels& k = kernels({});
+// Prefill in tiles, and on matrix units where the device has them: one type for each way of
+// decoding.
+INSTANTIATE_TEST_SUITE_P(
+    Tiles, ProductOfType,
+    testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16,
+                                     TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
+                                     TensorType::kQ6_K, TensorType::kQ5_K),
+                     testing::Values(Variant{.tiles = true}, Variant{.act16 = true, .tiles = true},
+                                     Variant{.act16 = true, .wide = true, .tiles = true},
+                                     Variant{.act16 = true, .coopmat = true},
+                                     Variant{.act16 = true, .wide = true, .coopmat = true})),
+    [](const auto& instance) {
+      return std::string(model::type_name(std::get<0>(instance.param))) +
+             std::get<1>(instance.param).name();
+    });
+
+class Epilogues : public ProductTest, public testing::WithParamInterface<Variant> {};
+
+TEST_P(Epilogues, GatherSoftCapAndBias) {
+  const Variant& variant = GetParam();
+  if (!can_run(variant)) GTEST_SKIP() << "this device has no such kernels";
+  Kernels& k = kernels(variant);
   constexpr std::uint32_t kRows = 45, kCols = 64;
   const RandomMatrix w(TensorType::kQ4_0, kRows, kCols, 6);
   const WeightMatrix matrix = load(w.tensor, k, KernelType::kQ4_0);
-  const auto x = activations(8, kCols, false);
-  const vk::Buffer x_buffer = upload(x);
+  const auto weights = multiplied(w.values, variant);
+  const auto x = activations(8, kCols, variant.act16);
+  const vk::Buffer x_buffer = upload_values(x, variant.act16);
   const std::vector<std::uint32_t> gather = {7, 0, 3, 3, 6};
   const vk::Buffer gather_buffer = upload(gather);
   const vk::Slice gather_slice = vk::whole(gather_buffer);
@@ -207,9 +248,9 @@ TEST_F(ProductTest, GatherSoftCapAndBias) {
     full.x_stride = kCols;
     full.y_stride = kRows;
     const ProductOp op = must(make_product(k, matrix, full));
-    run([&](vk::CommandList& list) { op.record(list, n, Phase::kGenerate); });
+    run([&](vk::CommandList& list) { op.record(list, n, variant.phase()); });
     std::vector<float> want(std::size_t{n} * kRows);
-    reference::matmul(w.values, x, want, gather, added, p);
+    reference::matmul(weights, x, want, gather, added, p);
     // sum_error of products whose magnitudes add to at most 30, and tanh (4e-6 times a cap of 0.8).
     EXPECT_TRUE(near(read_values(y, want.size()), want, sum_error(kCols) * 30 + 3e-6));
   };
@@ -220,6 +261,11 @@ TEST_F(ProductTest, GatherSoftCapAndBias) {
   p.gather = 0;
   product({.x = {}, .y = {}, .bias = &bias_slice}, bias);
 }
+
+INSTANTIATE_TEST_SUITE_P(Kernels, Epilogues,
+                         testing::Values(Variant{}, Variant{.tiles = true},
+                                         Variant{.act16 = true, .coopmat = true}),
+                         [](const auto& instance) { return instance.param.name(); });
 
 TEST_F(ProductTest, AMatrixCutIntoPartsIsOneMatrix) {
   Kernels& k = kernels({});
@@ -282,8 +328,12 @@ TEST_F(ProductTest, TypesThatHoldAnothersValuesGiveTheSameSums) {
   }
 }
 
-TEST_F(ProductTest, GatedProductsPastFloat16Saturate) {
-  Kernels& k = kernels({.act16 = true});
+class Saturation : public ProductTest, public testing::WithParamInterface<Variant> {};
+
+TEST_P(Saturation, GatedProductsPastFloat16) {
+  const Variant& variant = GetParam();
+  if (!can_run(variant)) GTEST_SKIP() << "this device has no such kernels";
+  Kernels& k = kernels(variant);
   constexpr std::uint32_t kRows = 20, kCols = 32;
   const RandomMatrix gate(TensorType::kF32, kRows, kCols, 12);
   const RandomMatrix up(TensorType::kF32, kRows, kCols, 13);
@@ -294,9 +344,9 @@ TEST_F(ProductTest, GatedProductsPastFloat16Saturate) {
   const vk::Buffer y = untouched(padded(kRows), true);
   const ProductOp op = must(
       make_gate_up(k, gate_matrix, up_matrix, vk::whole(in), kCols, vk::whole(y), padded(kRows)));
-  run([&](vk::CommandList& list) { op.record(list, 1, Phase::kGenerate); });
+  run([&](vk::CommandList& list) { op.record(list, 1, variant.phase()); });
   std::vector<float> want(kRows);
-  reference::gate_up(gate.values, up.values, x, want,
+  reference::gate_up(multiplied(gate.values, variant), multiplied(up.values, variant), x, want,
                      {.n_columns = 1,
                       .n_blocks = 1,
                       .n_rows = kRows,
@@ -315,22 +365,30 @@ TEST_F(ProductTest, GatedProductsPastFloat16Saturate) {
   EXPECT_GT(n_past, 0u);
 }
 
+INSTANTIATE_TEST_SUITE_P(Kernels, Saturation,
+                         testing::Values(Variant{.act16 = true},
+                                         Variant{.act16 = true, .tiles = true},
+                                         Variant{.act16 = true, .coopmat = true}),
+                         [](const auto& instance) { return instance.param.name(); });
+
 // A row's result does not depend on its company: whatever the number of activation rows, and
 // wherever the row stands among them, every output has the same bits.
 class Company : public ProductTest,
-                public testing::WithParamInterface<std::tuple<TensorType, bool>> {};
+                public testing::WithParamInterface<std::tuple<TensorType, Variant>> {};
 
 TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
-  const auto& [type, act16] = GetParam();
-  Kernels& k = kernels({.act16 = act16});
-  constexpr std::uint32_t kMost = 33;
+  const auto& [type, variant] = GetParam();
+  if (!can_run(variant)) GTEST_SKIP() << "this device has no such kernels";
+  const bool act16 = variant.act16;
+  Kernels& k = kernels(variant);
+  const std::uint32_t n_rows = variant.phase() == Phase::kPrefill ? 70 : 33;
   constexpr std::uint32_t kRows = 19;
   const std::uint32_t cols = std::max(model::block_values(type), 32u) * 3;
   const RandomMatrix w(type, kRows, cols, 10);
   const RandomMatrix up(type, kRows, cols, 11);
   const WeightMatrix matrix = load(w.tensor, k, kernel_type(type));
   const WeightMatrix up_matrix = load(up.tensor, k, kernel_type(type));
-  const auto x = activations(kMost, cols, act16, 0.05f);
+  const auto x = activations(n_rows, cols, act16, 0.05f);
 
   const auto products = [&](std::uint32_t first, std::uint32_t n) {
     const vk::Buffer in = upload_values(
@@ -342,15 +400,15 @@ TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
     const ProductOp gate_op = must(
         make_gate_up(k, matrix, up_matrix, vk::whole(in), cols, vk::whole(gated), padded(kRows)));
     run([&](vk::CommandList& list) {
-      op.record(list, n, Phase::kGenerate);
-      gate_op.record(list, n, Phase::kGenerate);
+      op.record(list, n, variant.phase());
+      gate_op.record(list, n, variant.phase());
     });
     return std::pair(read_values(y, std::size_t{n} * kRows),
                      read_values(gated, std::size_t{n} * padded(kRows), act16));
   };
-  const auto all = products(0, kMost);
+  const auto all = products(0, n_rows);
   for (const std::uint32_t n : {1u, 2u, 3u, 5u})
-    for (const std::uint32_t first : {0u, 1u, 14u, kMost - n}) {
+    for (const std::uint32_t first : {0u, 1u, 14u, n_rows - n}) {
       const auto some = products(first, n);
       EXPECT_TRUE(same(some.first,
                        std::span(all.first).subspan(std::size_t{first} * kRows, some.first.size())))
@@ -368,10 +426,12 @@ INSTANTIATE_TEST_SUITE_P(Kernels, Company,
                                                           TensorType::kBF16, TensorType::kQ8_0,
                                                           TensorType::kQ4_0, TensorType::kQ4_K,
                                                           TensorType::kQ6_K, TensorType::kQ5_K),
-                                          testing::Bool()),
+                                          testing::Values(Variant{}, Variant{.act16 = true},
+                                                          Variant{.act16 = true, .tiles = true},
+                                                          Variant{.act16 = true, .coopmat = true})),
                          [](const auto& instance) {
                            return std::string(model::type_name(std::get<0>(instance.param))) +
-                                  (std::get<1>(instance.param) ? "Act16" : "Act32");
+                                  std::get<1>(instance.param).name();
                          });
 
 }  // namespace
