@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "engine/forward/tuning.h"
+#include "engine/forward/wide_products.h"
 #include "engine/model/half.h"
 
 namespace preflight::bench {
@@ -15,8 +16,10 @@ namespace {
 
 void report(benchmark::State& state, const Case& c, const Limits& limits, double total_ms) {
   const double seconds = total_ms * 1e-3 / static_cast<double>(state.iterations());
-  const double at_best = std::max(c.work.bytes / (limits.gb_per_s() * 1e9),
-                                  c.work.operations / (limits.fma_gflop_per_s * 1e9));
+  const double at_best =
+      std::max(c.work.bytes / (limits.gb_per_s() * 1e9),
+               c.work.operations /
+                   ((c.matrix_units ? limits.coopmat_gflop_per_s : limits.fma_gflop_per_s) * 1e9));
   state.counters["MB"] = c.work.bytes * 1e-6;
   state.counters["MFLOP"] = c.work.operations * 1e-6;
   state.counters["GB/s"] = c.work.bytes / seconds * 1e-9;
@@ -56,10 +59,17 @@ Result<std::unique_ptr<Bench>> Bench::open(const BenchOptions& options) {
     bench->timestamps_.emplace(std::move(*timestamps));
   const forward::Tuning tuning = forward::tuning_for(bench->device_.description());
   const vk::Tier tier = options.tier.value_or(tuning.tier);
-  PREFLIGHT_TRY(
-      bench->kernels_,
-      forward::Kernels::create(bench->device_,
-                               {.tuning = tuning, .act16 = tier == vk::Tier::kF16, .kv16 = true}));
+  bench->tier_ = tier;
+  if (tier == vk::Tier::kCoopmat &&
+      !forward::coopmat_tile(bench->device_.description(), tuning).has_value())
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} has no kernels of tier coopmat, or this build has none",
+                            bench->device_.description().name));
+  PREFLIGHT_TRY(bench->kernels_,
+                forward::Kernels::create(bench->device_, {.tuning = tuning,
+                                                          .act16 = tier >= vk::Tier::kF16,
+                                                          .kv16 = true,
+                                                          .coopmat = tier == vk::Tier::kCoopmat}));
   PREFLIGHT_TRY(bench->limits_, measure_limits(*bench));
   return bench;
 }

@@ -36,6 +36,7 @@ struct Work {
 /// A kernel bound to its data, with the proof that it computes what its twin does.
 struct Case {
   Work work;
+  bool matrix_units = false;  ///< its operations are held against cooperative matrices
   std::function<void(vk::CommandList&)> record;
   /// Compares the results of one run with the twin's. Errors: kInternal.
   std::function<Result<void>()> check;
@@ -63,6 +64,7 @@ class Bench {
   [[nodiscard]] vk::Device& device() { return device_; }
   [[nodiscard]] vk::Uploader& uploader() { return uploader_; }
   [[nodiscard]] forward::Kernels& kernels() { return *kernels_; }
+  [[nodiscard]] vk::Tier tier() const { return tier_; }
   [[nodiscard]] bool act16() const { return kernels_->options().act16; }
   [[nodiscard]] const BenchOptions& options() const { return options_; }
   [[nodiscard]] bool has_device_clock() const { return timestamps_.has_value(); }
@@ -84,6 +86,7 @@ class Bench {
   vk::Uploader uploader_;
   std::optional<vk::Timestamps> timestamps_;
   std::optional<forward::Kernels> kernels_;
+  vk::Tier tier_ = vk::Tier::kBase;
   Limits limits_;
   bool failed_ = false;
 };

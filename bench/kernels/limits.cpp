@@ -70,6 +70,31 @@ Result<double> fma_gflop_per_s(Bench& bench, vk::BindingPool& pool, const vk::Bu
          1e-6;
 }
 
+Result<double> coopmat_gflop_per_s(Bench& bench, vk::BindingPool& pool, const vk::Buffer& to) {
+  const vk::DeviceDescription& device = bench.device().description();
+  const vk::CoopmatShape& shape = device.coopmat;
+  const std::uint32_t n_subgroups = device.software ? 1 : 4;
+  PREFLIGHT_TRY(const vk::Pipeline pipeline,
+                vk::Pipeline::create(
+                    bench.device(),
+                    {.spirv = shaders::spirv("coopmat"),
+                     .n_bindings = 1,
+                     .push_bytes = sizeof(params::LimitParams),
+                     .constants = {n_subgroups * device.subgroup_size, shape.m, shape.n, shape.k},
+                     .required_subgroup_size = device.subgroup_size,
+                     .label = "coopmat"}));
+  const std::array<vk::Slice, 1> slices = {vk::whole(to)};
+  PREFLIGHT_TRY(const vk::BindingSet* bindings, pool.add(pipeline, slices));
+  const params::LimitParams push{
+      .n_rounds = device.software ? 20u : 2048u, .factor = 0.5f, .addend = 0};
+  const std::uint32_t n_workgroups = device.software ? 64 : 4096;
+  PREFLIGHT_TRY(const double ms, best_ms(bench, [&](vk::CommandList& list) {
+                  list.dispatch(pipeline, *bindings, vk::push_bytes(push), n_workgroups);
+                }));
+  return 2.0 * shape.m * shape.n * shape.k * params::kCoopmatChains * push.n_rounds * n_subgroups *
+         n_workgroups / ms * 1e-6;
+}
+
 }  // namespace
 
 Result<Limits> measure_limits(Bench& bench) {
@@ -86,6 +111,9 @@ Result<Limits> measure_limits(Bench& bench) {
   PREFLIGHT_TRY(limits.copy_gb_per_s, copy_gb_per_s(bench, from, to));
   PREFLIGHT_TRY(limits.read_gb_per_s, read_gb_per_s(bench, pool, from, to, lanes));
   PREFLIGHT_TRY(limits.fma_gflop_per_s, fma_gflop_per_s(bench, pool, to, lanes));
+  if (bench.tier() == vk::Tier::kCoopmat) {
+    PREFLIGHT_TRY(limits.coopmat_gflop_per_s, coopmat_gflop_per_s(bench, pool, to));
+  }
   return limits;
 }
 

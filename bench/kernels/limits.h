@@ -11,6 +11,8 @@ struct Limits {
   double copy_gb_per_s = 0;    ///< vkCmdCopyBuffer, bytes read plus bytes written
   double read_gb_per_s = 0;    ///< read.comp: 16-byte loads, side by side
   double fma_gflop_per_s = 0;  ///< fma.comp: dense float32 multiply-adds
+  double coopmat_gflop_per_s =
+      0;  ///< coopmat.comp: dense products of fragments; 0: not in the tier
 
   /// Kernels mostly read; what a copy moves is at least there to be read.
   [[nodiscard]] double gb_per_s() const {

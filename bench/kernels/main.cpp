@@ -1,5 +1,6 @@
 // bench-kernels: every kernel of the decoder against its twin, then against the clock.
-//   bench-kernels [--device PART] [--tier base|f16] [--shrink N] [--benchmark_filter=REGEX ...]
+//   bench-kernels [--device PART] [--tier base|f16|coopmat] [--shrink N] [--benchmark_filter=REGEX
+//   ...]
 
 #include <cstdio>
 #include <string>
@@ -27,11 +28,14 @@ int run_benches(const preflight::bench::BenchOptions& options) {
   benchmark::AddCustomContext("device", device.name);
   benchmark::AddCustomContext("driver",
                               fmt::format("{} {}", device.driver_name, device.driver_version));
-  benchmark::AddCustomContext("tier", bench.act16() ? "f16" : "base");
+  benchmark::AddCustomContext("tier", std::string(preflight::vk::name(bench.tier())));
   benchmark::AddCustomContext("clock", bench.has_device_clock() ? "device" : "host");
   benchmark::AddCustomContext("copy_GB/s", fmt::format("{:.1f}", limits.copy_gb_per_s));
   benchmark::AddCustomContext("read_GB/s", fmt::format("{:.1f}", limits.read_gb_per_s));
   benchmark::AddCustomContext("fma_GFLOP/s", fmt::format("{:.1f}", limits.fma_gflop_per_s));
+  if (limits.coopmat_gflop_per_s > 0)
+    benchmark::AddCustomContext("coopmat_GFLOP/s",
+                                fmt::format("{:.1f}", limits.coopmat_gflop_per_s));
   preflight::bench::add_product_benches(bench);
   preflight::bench::add_attention_benches(bench);
   preflight::bench::add_norm_benches(bench);
@@ -50,7 +54,7 @@ int main(int argc, char** argv) {
   std::string tier;
   app.add_option("--device", options.device, "part of the device's name, in any letter case");
   app.add_option("--tier", tier, "kernels to use; default: the device's best")
-      ->check(CLI::IsMember({"base", "f16"}));
+      ->check(CLI::IsMember({"base", "f16", "coopmat"}));
   app.add_option("--shrink", options.shrink, "divides the sizes; 1 is the 12B's")
       ->check(CLI::Range(1, 256));
   try {
@@ -61,7 +65,6 @@ int main(int argc, char** argv) {
     static_cast<void>(std::fprintf(stderr, "bench-kernels: %s\n", error.what()));
     return kUsage;
   }
-  if (tier == "base") options.tier = preflight::vk::Tier::kBase;
-  if (tier == "f16") options.tier = preflight::vk::Tier::kF16;
+  options.tier = preflight::vk::tier_named(tier);
   return run_benches(options);
 }

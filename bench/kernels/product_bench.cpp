@@ -99,6 +99,7 @@ Result<Case> make_case(Bench& bench, const ProductCase& c) {
   made.work.operations = 2.0 * n_matrices * c.rows * c.cols * c.columns;
   // As many rows as slots decode together, or a chunk of a prompt.
   const auto phase = c.columns <= 32 ? forward::Phase::kGenerate : forward::Phase::kPrefill;
+  made.matrix_units = phase == forward::Phase::kPrefill && bench.kernels().options().coopmat;
   made.record = [data, n = c.columns, phase](vk::CommandList& list) {
     data->op.record(list, n, phase);
   };

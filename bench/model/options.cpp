@@ -17,8 +17,7 @@ engine::EngineOptions ModelOptions::engine_options() const {
   engine::EngineOptions options;
   options.model = model;
   options.device.name_contains = device;
-  if (tier == "base") options.tier = vk::Tier::kBase;
-  if (tier == "f16") options.tier = vk::Tier::kF16;
+  options.tier = vk::tier_named(tier);
   options.context_tokens = context_tokens();
   options.max_sequences =
       std::max(2u, decode_rows.empty() ? 0u : *std::ranges::max_element(decode_rows));

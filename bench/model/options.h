@@ -13,7 +13,7 @@ namespace preflight::bench {
 struct ModelOptions {
   std::filesystem::path model;
   std::string device;
-  std::string tier;                           ///< "base", "f16"; empty: the device's own
+  std::string tier;                           ///< "base", "f16", "coopmat"; empty: the device's own
   std::vector<std::uint32_t> prefill_tokens;  ///< lengths of prompts
   std::vector<std::uint32_t> depth_tokens;    ///< in the cache before one row decodes
   std::vector<std::uint32_t> decode_rows;     ///< sequences decoded together from depth 0

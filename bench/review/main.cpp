@@ -1,5 +1,5 @@
 // bench-review: the review workload (bench/review_workload makes it) on our engine.
-//   bench-review --model F.gguf --workload W.json [--device PART] [--tier base|f16]
+//   bench-review --model F.gguf --workload W.json [--device PART] [--tier base|f16|coopmat]
 // Prints one JSON object.
 
 #include <cstdio>
@@ -26,8 +26,7 @@ Result<void> measure(const Options& options) {
   engine::EngineOptions engine_options;
   engine_options.model = options.model;
   engine_options.device.name_contains = options.device;
-  if (options.tier == "base") engine_options.tier = vk::Tier::kBase;
-  if (options.tier == "f16") engine_options.tier = vk::Tier::kF16;
+  engine_options.tier = vk::tier_named(options.tier);
   engine_options.max_sequences = review_sequences(workload);
   constexpr std::uint32_t kAnswerTokens = 256;  // of pages for each sequence's own text
   engine_options.context_tokens =
@@ -55,7 +54,7 @@ int run(int argc, char** argv) {
   app.add_option("--workload", options.workload, "JSON file of bench/review_workload")->required();
   app.add_option("--device", options.device, "part of the device's name, in any letter case");
   app.add_option("--tier", options.tier, "kernels to use; default: the device's best")
-      ->check(CLI::IsMember({"base", "f16"}));
+      ->check(CLI::IsMember({"base", "f16", "coopmat"}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked_for_help) {
