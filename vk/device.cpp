@@ -46,7 +46,7 @@ Error nothing_chosen(const std::vector<PhysicalDevice>& devices, const DeviceOpt
   return {ErrorCode::kUnsupported, fmt::format("no usable Vulkan device; there are: {}", each)};
 }
 
-Result<VkDevice> create_device(const PhysicalDevice& physical) {
+Result<VkDevice> create_device(const PhysicalDevice& physical, bool pipeline_statistics) {
   const DeviceDescription& d = physical.description;
   // robustBufferAccess stays off: it costs a comparison with every load, host code checks every
   // size before it records, and on drivers that do not check by themselves a wrong index in a test
@@ -76,16 +76,26 @@ Result<VkDevice> create_device(const PhysicalDevice& physical) {
 
   std::vector<const char*> extensions;
   if (physical.memory_budget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  // Each of the chained structures goes in front of those before it.
 #ifdef VK_KHR_cooperative_matrix
   VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat{};
   coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
   coopmat.cooperativeMatrix = VK_TRUE;
   if (d.coopmat.m != 0) {
     extensions.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    coopmat.pNext = f13.pNext;
     f13.pNext = &coopmat;
     f12.vulkanMemoryModel = VK_TRUE;
   }
 #endif
+  VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables{};
+  executables.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR;
+  executables.pipelineExecutableInfo = VK_TRUE;
+  if (pipeline_statistics) {
+    extensions.push_back(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+    executables.pNext = f13.pNext;
+    f13.pNext = &executables;
+  }
   VkDeviceCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   info.pNext = &f11;
@@ -186,7 +196,8 @@ Result<Device> Device::create(const DeviceOptions& options) {
   if (chosen == nullptr) return tl::unexpected(nothing_chosen(found.devices, options));
 
   auto state = std::make_unique<DeviceState>(std::move(found.instance), std::move(*chosen));
-  PREFLIGHT_TRY(state->device, create_device(state->physical));
+  state->pipeline_statistics = options.pipeline_statistics && state->physical.pipeline_statistics;
+  PREFLIGHT_TRY(state->device, create_device(state->physical, state->pipeline_statistics));
   vkGetDeviceQueue(state->device, state->physical.queue_family, 0, &state->queue);
   if (state->instance.validating()) {
     state->set_object_name = reinterpret_cast<PFN_vkSetDebugUtilsObjectNameEXT>(

@@ -43,6 +43,7 @@ struct DeviceOptions {
   std::string name_contains = {};  ///< only devices whose name has this in it, in any letter case
   bool validation = false;         ///< also on with PREFLIGHT_VALIDATION=1 in the environment
   std::filesystem::path cache_dir = {};  ///< pipeline cache; empty: none on disk. Made if missing
+  bool pipeline_statistics = false;      ///< have the driver keep them, where it can
 };
 
 /// One physical device as a person and the planner want to know it.

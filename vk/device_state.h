@@ -40,6 +40,7 @@ struct DeviceState {
   std::unique_ptr<Allocator> allocator;
   std::unique_ptr<PipelineCache> pipeline_cache;
   std::map<std::uint32_t, VkDescriptorSetLayout> set_layouts;
+  bool pipeline_statistics = false;  ///< asked for, and the driver keeps them
   PFN_vkSetDebugUtilsObjectNameEXT set_object_name = nullptr;
   /// A submission failed; nothing more is submitted.
   bool lost = false;

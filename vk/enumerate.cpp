@@ -223,6 +223,8 @@ PhysicalDevice describe_device(VkInstance instance, VkPhysicalDevice handle) {
     d.refused = "has no queue for compute";
   }
   device.memory_budget = has_extension(handle, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  device.pipeline_statistics =
+      has_extension(handle, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
   describe_memory(handle, d);
   d.budget_bytes = query_free_bytes(device, 0);
   return device;

@@ -24,8 +24,9 @@ constexpr VkSubgroupFeatureFlags kBaseSubgroupOperations =
 
 struct PhysicalDevice {
   VkPhysicalDevice handle = VK_NULL_HANDLE;
-  std::uint32_t queue_family = 0;  ///< of compute; valid when the description is not refused
-  bool memory_budget = false;      ///< VK_EXT_memory_budget is there
+  std::uint32_t queue_family = 0;    ///< of compute; valid when the description is not refused
+  bool memory_budget = false;        ///< VK_EXT_memory_budget is there
+  bool pipeline_statistics = false;  ///< VK_KHR_pipeline_executable_properties is
   std::array<std::uint8_t, 16> pipeline_cache_uuid{};
   DeviceDescription description;
 };

@@ -85,6 +85,7 @@ Result<Pipeline> Pipeline::create(Device& device, const PipelineOptions& options
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = &constants;
   info.layout = pipeline.layout_;
+  if (state.pipeline_statistics) info.flags |= VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
   if (options.required_subgroup_size != 0) {
     info.stage.pNext = &width;
     info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;

@@ -30,6 +30,9 @@ struct KernelOptions {
 /// All pipelines and binding sets of a loaded model. Everything is made at load and written once.
 class Kernels {
  public:
+  using PipelineMap =
+      std::map<std::pair<std::string, std::vector<std::uint32_t>>, std::unique_ptr<vk::Pipeline>>;
+
   [[nodiscard]] static Result<Kernels> create(vk::Device& device, const KernelOptions& options);
 
   [[nodiscard]] const KernelOptions& options() const { return options_; }
@@ -41,6 +44,8 @@ class Kernels {
                                                      std::uint32_t push_bytes,
                                                      std::vector<std::uint32_t> constants,
                                                      std::uint32_t subgroup_size = 0);
+  /// Every pipeline made so far, by shader variant and constants.
+  [[nodiscard]] const PipelineMap& pipelines() const { return pipelines_; }
   [[nodiscard]] Result<const vk::BindingSet*> bind(const vk::Pipeline& pipeline,
                                                    std::span<const vk::Slice> slices);
   /// "_act16" in the tier that rounds product inputs, else nothing.
@@ -56,8 +61,7 @@ class Kernels {
   vk::Device* device_;
   KernelOptions options_;
   vk::BindingPool pool_;
-  std::map<std::pair<std::string, std::vector<std::uint32_t>>, std::unique_ptr<vk::Pipeline>>
-      pipelines_;
+  PipelineMap pipelines_;
 };
 
 /// One dispatch per row of the step, all else fixed at load.
