@@ -7,11 +7,14 @@
 #include "engine/forward/wide_products.h"
 #include "shaders/embedded.h"
 #include "shaders/params/matmul.h"
+#include "shaders/params/matvec.h"
 
 namespace preflight::forward {
 namespace {
 
 constexpr std::array<std::uint32_t, 3> kColumns = {1, 2, 4};
+constexpr std::array<std::uint32_t, 5> kNarrowColumns = {1, 2, 4, 8, 16};
+constexpr std::uint64_t kManyRows = 8192;
 
 /// One lane to a weight row, or to a few: matmul.comp and gate_up.comp.
 Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const WeightShape& shape,
@@ -28,11 +31,70 @@ Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const Weigh
   return family;
 }
 
-Result<ProductFamily> prefill_family(Kernels& kernels, const char* op, const WeightShape& shape,
-                                     std::uint32_t n_bindings, std::uint32_t epilogue,
-                                     const ProductFamily& generate) {
-  if (!has_wide_products(kernels)) return generate;
-  return wide_products(kernels, op, shape, n_bindings, epilogue);
+/// Teams of invocations to a weight row: matvec.comp and gate_up_vec.comp. The variants differ in
+/// nothing that changes the order of a sum.
+Result<ProductFamily> teams_per_row(Kernels& kernels, const char* op, const WeightShape& shape,
+                                    std::uint32_t n_bindings, std::uint32_t most_rows_per_lane,
+                                    std::uint32_t epilogue) {
+  const Tuning& tuning = kernels.options().tuning;
+  // Teams are whole subgroups. Where the layout's groups are wider than any, a team has several.
+  const std::uint32_t subgroup = std::min(shape.lanes, kernels.device().max_subgroup_size);
+  // A column's activations of one piece are 64 bytes: short enough to stay where a card keeps what
+  // its lanes share, while the next piece is decoded.
+  const std::uint32_t piece = std::min(tuning.narrow_piece, kernels.options().act16 ? 8u : 4u);
+  ProductFamily family;
+  for (const std::uint32_t columns : kNarrowColumns) {
+    if (columns > tuning.narrow_columns) break;
+    // Several columns load as much of the activations as of weights. A second weight row halves
+    // that, and a matrix of many rows fills a card with half as many workgroups. With 16 columns
+    // its 32 sums leave no register on the smallest of the cards.
+    const bool several = columns >= 4 && columns <= 8;
+    const std::uint32_t rows_per_lane = several && shape.rows >= kManyRows ? most_rows_per_lane : 1;
+    PREFLIGHT_TRY(
+        const vk::Pipeline* pipeline,
+        kernels.pipeline(fmt::format("{}_{}{}", op, shader_name(shape.type), kernels.act_suffix()),
+                         n_bindings, sizeof(params::MatmulParams),
+                         {shape.lanes * kernels.narrow_teams(), shape.lanes, rows_per_lane, columns,
+                          piece, epilogue},
+                         subgroup));
+    family.variants.push_back({pipeline, columns, shape.lanes * rows_per_lane});
+  }
+  return family;
+}
+
+/// The names and sizes by which the families of one kind of product differ.
+struct ProductKind {
+  const char* op;
+  const char* team_op;
+  std::uint32_t n_bindings;
+  std::uint32_t rows_per_lane;
+  std::uint32_t most_team_rows_per_lane;
+};
+constexpr ProductKind kMatmul = {"matmul", "matvec", params::kMatmulBindings,
+                                 params::kMatmulRowsPerLane, 2};
+constexpr ProductKind kGateUp = {"gate_up", "gate_up_vec", params::kGateUpBindings,
+                                 params::kGateUpRowsPerLane, 1};
+
+/// The families of both phases. Where a device has none of its own for a phase, a lane has a row.
+Result<void> add_families(ProductOp& op, Kernels& kernels, const ProductKind& kind,
+                          const WeightShape& shape, std::uint32_t epilogue,
+                          const std::vector<std::uint32_t>& constants) {
+  const bool tiles = has_wide_products(kernels);
+  const bool teams = kernels.narrow_teams() > 1;
+  ProductFamily lanes;
+  if (!tiles || !teams) {
+    PREFLIGHT_TRY(lanes, lane_per_row(kernels, kind.op, shape, kind.n_bindings, kind.rows_per_lane,
+                                      constants));
+  }
+  op.prefill = op.generate = lanes;
+  if (tiles) {
+    PREFLIGHT_TRY(op.prefill, wide_products(kernels, kind.op, shape, kind.n_bindings, epilogue));
+  }
+  if (teams) {
+    PREFLIGHT_TRY(op.generate, teams_per_row(kernels, kind.team_op, shape, kind.n_bindings,
+                                             kind.most_team_rows_per_lane, epilogue));
+  }
+  return {};
 }
 
 }  // namespace
@@ -40,6 +102,12 @@ Result<ProductFamily> prefill_family(Kernels& kernels, const char* op, const Wei
 Result<Kernels> Kernels::create(vk::Device& device, const KernelOptions& options) {
   PREFLIGHT_TRY(vk::BindingPool pool, vk::BindingPool::create(device));
   return Kernels(device, options, std::move(pool));
+}
+
+std::uint32_t Kernels::narrow_teams() const {
+  const Tuning& tuning = options_.tuning;
+  if (tuning.weight_lanes < device().min_subgroup_size) return 1;  // a team is whole subgroups
+  return std::max(1u, tuning.narrow_threads / tuning.weight_lanes);
 }
 
 Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::uint32_t n_bindings,
@@ -102,10 +170,7 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
                                  : options.soft_cap != 0 ? params::kEpilogueSoftCap
                                                          : params::kEpilogueNone;
   ProductOp op;
-  PREFLIGHT_TRY(op.generate, lane_per_row(kernels, "matmul", shape, params::kMatmulBindings,
-                                          params::kMatmulRowsPerLane, {shape.lanes, epilogue}));
-  PREFLIGHT_TRY(op.prefill, prefill_family(kernels, "matmul", shape, params::kMatmulBindings,
-                                           epilogue, op.generate));
+  PREFLIGHT_TRY_VOID(add_families(op, kernels, kMatmul, shape, epilogue, {shape.lanes, epilogue}));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = options.x_stride / 4;
   op.y_stride = options.y_stride;
@@ -139,10 +204,8 @@ Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const
   const WeightShape& shape = gate.shape;
   PREFLIGHT_ASSERT(shape.type == up.shape.type && gate.parts.size() == up.parts.size());
   ProductOp op;
-  PREFLIGHT_TRY(op.generate, lane_per_row(kernels, "gate_up", shape, params::kGateUpBindings,
-                                          params::kGateUpRowsPerLane, {shape.lanes}));
-  PREFLIGHT_TRY(op.prefill, prefill_family(kernels, "gate_up", shape, params::kGateUpBindings,
-                                           params::kEpilogueNone, op.generate));
+  PREFLIGHT_TRY_VOID(
+      add_families(op, kernels, kGateUp, shape, params::kEpilogueNone, {shape.lanes}));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = x_stride / 4;
   op.y_stride = y_stride;

@@ -38,7 +38,7 @@ class Kernels {
   [[nodiscard]] const KernelOptions& options() const { return options_; }
   [[nodiscard]] const vk::DeviceDescription& device() const { return device_->description(); }
   /// The pipeline of a shader variant with these specialization constants; made on first use.
-  /// `subgroup_size` 0: the driver's choice; a variant is always asked for with the same one.
+  /// `subgroup_size` as in PipelineOptions: the same for every use of a variant and its constants.
   [[nodiscard]] Result<const vk::Pipeline*> pipeline(const std::string& shader,
                                                      std::uint32_t n_bindings,
                                                      std::uint32_t push_bytes,
@@ -51,6 +51,8 @@ class Kernels {
   /// "_act16" in the tier that rounds product inputs, else nothing.
   [[nodiscard]] std::string act_suffix() const { return options_.act16 ? "_act16" : ""; }
   [[nodiscard]] std::string kv_suffix() const { return options_.kv16 ? "_kv16" : ""; }
+  /// Teams that share a weight row's blocks in products of Phase::kGenerate; 1: none does.
+  [[nodiscard]] std::uint32_t narrow_teams() const;
   /// Bytes of one value of a product's input.
   [[nodiscard]] std::uint32_t act_bytes() const { return options_.act16 ? 2 : 4; }
 

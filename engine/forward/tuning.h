@@ -12,11 +12,17 @@
 namespace preflight::forward {
 
 /// Sizes that depend on the device and never on the model. Results depend on them only where a
-/// reduction is spread over lanes (norms), never on the step's shape. A new size is a member here,
-/// a line of kFields and, where a device wants another value, lines in that device's row.
+/// reduction is spread over lanes (norms, narrow products), never on the step's shape. A new size
+/// is a member here, a line of kFields and, where a device wants another value, lines in that
+/// device's row.
 struct Tuning {
-  std::uint32_t weight_lanes = 0;     ///< rows of a weight group: lanes of a product's workgroup
-  std::uint32_t norm_lanes = 0;       ///< invocations that reduce one residual row
+  std::uint32_t weight_lanes = 0;  ///< rows of a weight group: lanes of a product's workgroup
+  /// Invocations of a workgroup in the products of Phase::kGenerate, in teams of weight_lanes that
+  /// share the blocks of a weight row (shaders/matvec.comp). One team: they run as a prompt's do.
+  std::uint32_t narrow_threads = 0;
+  std::uint32_t narrow_columns = 0;  ///< activation rows that one workgroup of these serves at most
+  std::uint32_t narrow_piece = 0;    ///< groups of 4 weights that a lane of these holds decoded
+  std::uint32_t norm_lanes = 0;      ///< invocations that reduce one residual row
   std::uint32_t attention_lanes = 0;  ///< invocations that serve one query head
   std::uint32_t argmax_lanes = 0;
   std::uint32_t chunk_rows = 0;     ///< prefill rows of one step, where time allows

@@ -48,6 +48,7 @@ struct Variant {
   bool wide = false;     ///< workgroups as on a graphics card instead of the device's own
   bool tiles = false;    ///< prefill in tiles, as on a graphics card
   bool coopmat = false;  ///< prefill on matrix units; goes with act16
+  bool narrow = false;   ///< weight rows shared out among teams, as on a graphics card
   /// The phase whose products this variant is about.
   [[nodiscard]] Phase phase() const {
     return tiles || coopmat ? Phase::kPrefill : Phase::kGenerate;

@@ -1,4 +1,5 @@
-// matmul.comp and gate_up.comp against their twins, through the host code that ships.
+// matmul.comp, gate_up.comp, matvec.comp and gate_up_vec.comp against their twins, through the host
+// code that ships.
 
 #include <algorithm>
 #include <array>
@@ -63,7 +64,8 @@ std::vector<float> multiplied(const std::vector<float>& weights, const Variant& 
 /// Numbers of activation rows: each has a pipeline or a tile of its own.
 std::vector<std::uint32_t> column_counts(const Variant& variant) {
   if (variant.phase() == Phase::kPrefill) return {1, 9, 150};
-  return {1, 2, 3, 4, 9};
+  return variant.narrow ? std::vector<std::uint32_t>{1, 2, 3, 5, 9, 17}
+                        : std::vector<std::uint32_t>{1, 2, 3, 4, 9};
 }
 
 class ProductTest : public ForwardTest {
@@ -185,6 +187,15 @@ INSTANTIATE_TEST_SUITE_P(Types, ProductOfType,
                                   std::get<1>(instance.param).name();
                          });
 
+INSTANTIATE_TEST_SUITE_P(Narrow, ProductOfType,
+                         testing::Combine(testing::ValuesIn(kTypes),
+                                          testing::Values(Variant{.narrow = true},
+                                                          Variant{.act16 = true, .narrow = true})),
+                         [](const auto& instance) {
+                           return std::string(model::type_name(std::get<0>(instance.param))) +
+                                  std::get<1>(instance.param).name();
+                         });
+
 // Cards have wider groups than a CPU driver; one packed and one plain type stand for all, since the
 // lanes only decide where a row lies.
 INSTANTIATE_TEST_SUITE_P(WideGroups, ProductOfType,
@@ -263,7 +274,7 @@ TEST_P(Epilogues, GatherSoftCapAndBias) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, Epilogues,
-                         testing::Values(Variant{}, Variant{.tiles = true},
+                         testing::Values(Variant{}, Variant{.tiles = true}, Variant{.narrow = true},
                                          Variant{.act16 = true, .coopmat = true}),
                          [](const auto& instance) { return instance.param.name(); });
 
@@ -421,18 +432,65 @@ TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, Company,
-                         testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16,
-                                                          TensorType::kBF16, TensorType::kQ8_0,
-                                                          TensorType::kQ4_0, TensorType::kQ4_K,
-                                                          TensorType::kQ6_K, TensorType::kQ5_K),
-                                          testing::Values(Variant{}, Variant{.act16 = true},
-                                                          Variant{.act16 = true, .tiles = true},
-                                                          Variant{.act16 = true, .coopmat = true})),
-                         [](const auto& instance) {
-                           return std::string(model::type_name(std::get<0>(instance.param))) +
-                                  std::get<1>(instance.param).name();
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Kernels, Company,
+    testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16,
+                                     TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
+                                     TensorType::kQ6_K, TensorType::kQ5_K),
+                     testing::Values(Variant{}, Variant{.act16 = true},
+                                     Variant{.act16 = true, .tiles = true},
+                                     Variant{.act16 = true, .coopmat = true},
+                                     Variant{.narrow = true},
+                                     Variant{.act16 = true, .narrow = true})),
+    [](const auto& instance) {
+      return std::string(model::type_name(std::get<0>(instance.param))) +
+             std::get<1>(instance.param).name();
+    });
+
+// A matrix of many rows gives a lane two of them where it serves several activation rows: the sums
+// are those of a lane with one.
+TEST_F(ProductTest, RowsPerLaneDoNotMatter) {
+  Kernels& k = kernels({.narrow = true});
+  constexpr std::uint32_t kRows = 8192 + 11, kCols = 288, kMost = 16;
+  const RandomMatrix w(TensorType::kQ4_0, kRows, kCols, 14);
+  const WeightMatrix matrix = load(w.tensor, k, KernelType::kQ4_0);
+  const auto x = activations(kMost, kCols, false);
+  const vk::Buffer x_buffer = upload(x);
+  const auto product = [&](std::uint32_t n) {
+    const vk::Buffer y = untouched(std::size_t{n} * kRows);
+    const ProductOp op = must(make_product(
+        k, matrix,
+        {.x = vk::whole(x_buffer), .y = vk::whole(y), .x_stride = kCols, .y_stride = kRows}));
+    EXPECT_EQ(op.generate.of(n).rows_per_workgroup,
+              (n == 1 ? 1 : 2) * k.options().tuning.weight_lanes);
+    run([&](vk::CommandList& list) { op.record(list, n, Phase::kGenerate); });
+    return read_values(y, std::size_t{n} * kRows);
+  };
+  const auto all = product(kMost);
+  EXPECT_TRUE(same(product(1), std::span(all).first(kRows)));
+  std::vector<float> want(kRows);
+  reference::matmul(w.values, x, want, {}, {},
+                    {.n_columns = 1,
+                     .n_blocks = kCols / 32,
+                     .n_rows = kRows,
+                     .x_stride_vec4 = kCols / 4,
+                     .y_stride = kRows,
+                     .y_offset = 0,
+                     .gather = 0,
+                     .soft_cap = 0});
+  std::vector<float> size(kRows);
+  reference::matmul(magnitudes(w.values), magnitudes(x), size, {}, {},
+                    {.n_columns = 1,
+                     .n_blocks = kCols / 32,
+                     .n_rows = kRows,
+                     .x_stride_vec4 = kCols / 4,
+                     .y_stride = kRows,
+                     .y_offset = 0,
+                     .gather = 0,
+                     .soft_cap = 0});
+  EXPECT_TRUE(near(std::span(all).first(kRows), want,
+                   [&](std::size_t i) { return sum_error(kCols) * size[i]; }));
+}
 
 }  // namespace
 }  // namespace preflight::forward

@@ -76,6 +76,17 @@ TEST(Tuning, SizesAreInRange) {
   }
 }
 
+TEST(Tuning, CpuDevicesShareOutNoRows) {
+  for (const Known& k : known()) {
+    const Tuning tuning = tuning_for(k.device);
+    if (k.device.software) {
+      EXPECT_EQ(tuning.narrow_threads, tuning.weight_lanes) << k.row;
+    } else {
+      EXPECT_GT(tuning.narrow_threads, tuning.weight_lanes) << k.row;
+    }
+  }
+}
+
 TEST(Tuning, MeasuredValuesStandFirst) {
   const vk::DeviceDescription device = gpu(0x10de, 32, 32);
   const std::vector<TunedValue> tuned = {
