@@ -21,6 +21,7 @@ layout(local_size_x_id = kMatmulSpecLanes) in;
 #include "include/activation.glsl"
 #include "include/gelu.glsl"
 #include "include/weight.glsl"
+#include "include/product.glsl"
 
 layout(set = 0, binding = kMatmulBindQuants) readonly buffer GateQuants { uvec4 gate_quants[]; };
 layout(set = 0, binding = kMatmulBindScales) readonly buffer GateScales { uint gate_scales[]; };
@@ -70,19 +71,42 @@ void main() {
       gate[r] = load_gate(group[r], block, p.n_blocks, lane);
       up[r] = load_up(group[r], block, p.n_blocks, lane);
     }
-    [[unroll]] for (uint q = 0; q < kWeightBlock / 4; q++) {
+    vec4 own[COLUMNS];
+    if (kPassActivations)
+      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+        own[c] = activation_values(x[x_at[c] + block * kBlockQuads + lane]);
+#ifdef WEIGHT_HAS_CODES
+    float gate_part[kTile][COLUMNS];
+    float up_part[kTile][COLUMNS];
+#endif
+    [[unroll]] for (uint q = 0; q < kBlockQuads; q++) {
       vec4 values[COLUMNS];
       [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-        values[c] = activation_values(x[x_at[c] + block * (kWeightBlock / 4) + q]);
+        if (kPassActivations)
+          values[c] = subgroupBroadcast(own[c], q);
+        else
+          values[c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
       [[unroll]] for (uint r = 0; r < kTile; r++) {
+#ifdef WEIGHT_HAS_CODES
+        const vec4 g = weight_codes(gate[r], q);
+        const vec4 u = weight_codes(up[r], q);
+        const bool first = q % kScaleQuads == 0;
+        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
+          gate_part[r][c] = add_products(first, gate_part[r][c], g, values[c]);
+          up_part[r][c] = add_products(first, up_part[r][c], u, values[c]);
+          if (q % kScaleQuads == kScaleQuads - 1) {
+            gate_sum[r][c] = fma(gate[r].scale[q / 4], gate_part[r][c], gate_sum[r][c]);
+            up_sum[r][c] = fma(up[r].scale[q / 4], up_part[r][c], up_sum[r][c]);
+          }
+        }
+#else
         const vec4 g = weight_values(gate[r], q);
         const vec4 u = weight_values(up[r], q);
         [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-          [[unroll]] for (uint i = 0; i < 4; i++) {
-            gate_sum[r][c] = fma(g[i], values[c][i], gate_sum[r][c]);
-            up_sum[r][c] = fma(u[i], values[c][i], up_sum[r][c]);
-          }
+          gate_sum[r][c] = add_products(false, gate_sum[r][c], g, values[c]);
+          up_sum[r][c] = add_products(false, up_sum[r][c], u, values[c]);
         }
+#endif
       }
     }
   }

@@ -12,7 +12,7 @@
 // in    bias    f32 [n_rows], kEpilogueBias
 // out   y       f32
 // grid          (output rows / (kLanes * kMatmulRowsPerLane), n_columns / COLUMNS) rounded up
-// precision     f32 sums in K order, independent of COLUMNS and of the grid
+// precision     f32 sums in K order, of codes below one scale first; independent of COLUMNS and of the grid
 // twin          engine/reference/matmul.h
 #include "shaders/params/matmul.h"
 #include "shaders/params/step.h"
@@ -23,6 +23,7 @@ layout(local_size_x_id = kMatmulSpecLanes) in;
 
 #include "include/activation.glsl"
 #include "include/weight.glsl"
+#include "include/product.glsl"
 
 layout(set = 0, binding = kMatmulBindQuants) readonly buffer Quants { uvec4 quants[]; };
 layout(set = 0, binding = kMatmulBindScales) readonly buffer Scales { uint scales[]; };
@@ -60,18 +61,33 @@ void main() {
     WeightBlock weight[kTile];
     [[unroll]] for (uint r = 0; r < kTile; r++)
       weight[r] = load_weight(group[r], block, p.n_blocks, lane);
-    [[unroll]] for (uint q = 0; q < kWeightBlock / 4; q++) {
+    vec4 own[COLUMNS];
+    if (kPassActivations)
+      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+        own[c] = activation_values(x[x_at[c] + block * kBlockQuads + lane]);
+#ifdef WEIGHT_HAS_CODES
+    float part[kTile][COLUMNS];
+#endif
+    [[unroll]] for (uint q = 0; q < kBlockQuads; q++) {
       vec4 values[COLUMNS];
       [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-        values[c] = activation_values(x[x_at[c] + block * (kWeightBlock / 4) + q]);
+        if (kPassActivations)
+          values[c] = subgroupBroadcast(own[c], q);
+        else
+          values[c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
       [[unroll]] for (uint r = 0; r < kTile; r++) {
-        const vec4 w = weight_values(weight[r], q);
+#ifdef WEIGHT_HAS_CODES
+        const vec4 w = weight_codes(weight[r], q);
         [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-          sum[r][c] = fma(w.x, values[c].x, sum[r][c]);
-          sum[r][c] = fma(w.y, values[c].y, sum[r][c]);
-          sum[r][c] = fma(w.z, values[c].z, sum[r][c]);
-          sum[r][c] = fma(w.w, values[c].w, sum[r][c]);
+          part[r][c] = add_products(q % kScaleQuads == 0, part[r][c], w, values[c]);
+          if (q % kScaleQuads == kScaleQuads - 1)
+            sum[r][c] = fma(weight[r].scale[q / 4], part[r][c], sum[r][c]);
         }
+#else
+        const vec4 w = weight_values(weight[r], q);
+        [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+          sum[r][c] = add_products(false, sum[r][c], w, values[c]);
+#endif
       }
     }
   }

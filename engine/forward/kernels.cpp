@@ -8,6 +8,7 @@
 #include "shaders/embedded.h"
 #include "shaders/params/matmul.h"
 #include "shaders/params/matvec.h"
+#include "shaders/params/step.h"
 
 namespace preflight::forward {
 namespace {
@@ -19,7 +20,9 @@ constexpr std::uint64_t kManyRows = 8192;
 /// One lane to a weight row, or to a few: matmul.comp and gate_up.comp.
 Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const WeightShape& shape,
                                    std::uint32_t n_bindings, std::uint32_t rows_per_lane,
-                                   const std::vector<std::uint32_t>& constants) {
+                                   std::uint32_t epilogue) {
+  const std::vector<std::uint32_t> constants = {shape.lanes, epilogue,
+                                                kernels.passes_activations(shape.lanes) ? 1u : 0u};
   ProductFamily family;
   for (const std::uint32_t columns : kColumns) {
     PREFLIGHT_TRY(const vk::Pipeline* pipeline,
@@ -77,14 +80,13 @@ constexpr ProductKind kGateUp = {"gate_up", "gate_up_vec", params::kGateUpBindin
 
 /// The families of both phases. Where a device has none of its own for a phase, a lane has a row.
 Result<void> add_families(ProductOp& op, Kernels& kernels, const ProductKind& kind,
-                          const WeightShape& shape, std::uint32_t epilogue,
-                          const std::vector<std::uint32_t>& constants) {
+                          const WeightShape& shape, std::uint32_t epilogue) {
   const bool tiles = has_wide_products(kernels);
   const bool teams = kernels.narrow_teams() > 1;
   ProductFamily lanes;
   if (!tiles || !teams) {
     PREFLIGHT_TRY(lanes, lane_per_row(kernels, kind.op, shape, kind.n_bindings, kind.rows_per_lane,
-                                      constants));
+                                      epilogue));
   }
   op.prefill = op.generate = lanes;
   if (tiles) {
@@ -108,6 +110,11 @@ std::uint32_t Kernels::narrow_teams() const {
   const Tuning& tuning = options_.tuning;
   if (tuning.weight_lanes < device().min_subgroup_size) return 1;  // a team is whole subgroups
   return std::max(1u, tuning.narrow_threads / tuning.weight_lanes);
+}
+
+bool Kernels::passes_activations(std::uint32_t weight_lanes) const {
+  return device().software && device().subgroup_size == weight_lanes &&
+         weight_lanes == params::kWeightBlock / 4;
 }
 
 Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::uint32_t n_bindings,
@@ -170,7 +177,7 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
                                  : options.soft_cap != 0 ? params::kEpilogueSoftCap
                                                          : params::kEpilogueNone;
   ProductOp op;
-  PREFLIGHT_TRY_VOID(add_families(op, kernels, kMatmul, shape, epilogue, {shape.lanes, epilogue}));
+  PREFLIGHT_TRY_VOID(add_families(op, kernels, kMatmul, shape, epilogue));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = options.x_stride / 4;
   op.y_stride = options.y_stride;
@@ -204,8 +211,7 @@ Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const
   const WeightShape& shape = gate.shape;
   PREFLIGHT_ASSERT(shape.type == up.shape.type && gate.parts.size() == up.parts.size());
   ProductOp op;
-  PREFLIGHT_TRY_VOID(
-      add_families(op, kernels, kGateUp, shape, params::kEpilogueNone, {shape.lanes}));
+  PREFLIGHT_TRY_VOID(add_families(op, kernels, kGateUp, shape, params::kEpilogueNone));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = x_stride / 4;
   op.y_stride = y_stride;

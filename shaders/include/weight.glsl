@@ -64,9 +64,53 @@ float six_bits(const uint word, const uint at, const uint high, const uint from)
 }
 #endif
 
+// Weights that are a scale times a code of few bits: a kernel sums codes times activations over the
+// weights of one scale, and multiplies by it once.
+#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q8_0)
+const uint kScaleQuads = 8;  // groups of four weights under one scale
+#elif defined(WEIGHT_Q6_K)
+const uint kScaleQuads = 4;
+#endif
+#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q8_0) || defined(WEIGHT_Q6_K)
+#define WEIGHT_HAS_CODES
+
+// Codes of four consecutive weights of a block, first = 4 * q, exact. `q` is a constant after
+// unrolling.
+vec4 weight_codes(const WeightBlock b, const uint q) {
+#if defined(WEIGHT_Q8_0)
+  const uint w = b.quants[q / 4][q % 4];
+  return vec4(signed_byte(w, 0), signed_byte(w, 1), signed_byte(w, 2), signed_byte(w, 3));
+#elif defined(WEIGHT_Q4_0)
+  const uint w = b.quants[0][q / 2];
+  if ((q & 1) == 0) {
+    const uint up = w << 11;
+    return vec4(over_base(up, 15, 11), over_base(up, 15, 15), over_base(up, 15, 19), over_base(w, 15, 12)) -
+           (vec4(base(11), base(15), base(19), base(12)) + 8.0);
+  }
+  const uint down = w >> 9;
+  return vec4(over_base(w, 15, 16), over_base(down, 15, 11), over_base(down, 15, 15), over_base(down, 15, 19)) -
+         (vec4(base(16), base(11), base(15), base(19)) + 8.0);
+#else
+  const uint w = b.quants[0][q / 2];
+  const uint h = b.high[q / 4];
+  const uint from = 8 * (q % 4);  // of the first two high bits
+  if ((q & 1) == 0)
+    return vec4(six_bits(w, 0, h, from), six_bits(w, 4, h, from + 2), six_bits(w, 8, h, from + 4),
+                six_bits(w, 12, h, from + 6)) -
+           (vec4(base(0), base(4), base(8), base(12)) + 32.0);
+  const uint down = w >> 12;
+  return vec4(six_bits(w, 16, h, from), six_bits(down, 8, h, from + 2), six_bits(down, 12, h, from + 4),
+              six_bits(down, 16, h, from + 6)) -
+         (vec4(base(16), base(8), base(12), base(16)) + 32.0);
+#endif
+}
+#endif
+
 // Four consecutive weights of a block, first = 4 * q. `q` is a constant after unrolling.
 vec4 weight_values(const WeightBlock b, const uint q) {
-#if defined(WEIGHT_F32)
+#if defined(WEIGHT_HAS_CODES)
+  return b.scale[q / 4] * weight_codes(b, q);
+#elif defined(WEIGHT_F32)
   return uintBitsToFloat(b.quants[q]);
 #elif defined(WEIGHT_F16)
   const uvec4 w = b.quants[q / 2];
@@ -76,48 +120,12 @@ vec4 weight_values(const WeightBlock b, const uint q) {
   const uvec4 w = b.quants[q / 2];
   const uvec2 pair = (q & 1) == 0 ? w.xy : w.zw;
   return uintBitsToFloat(uvec4(pair.x << 16, pair.x & 0xffff0000u, pair.y << 16, pair.y & 0xffff0000u));
-#elif defined(WEIGHT_Q8_0) || defined(WEIGHT_AFFINE8)
+#elif defined(WEIGHT_AFFINE8)
   const uint w = b.quants[q / 4][q % 4];
   const vec4 n = vec4(signed_byte(w, 0), signed_byte(w, 1), signed_byte(w, 2), signed_byte(w, 3));
-#if defined(WEIGHT_Q8_0)
-  return b.scale.x * n;
-#else
   precise const vec4 scaled = b.scale[q / 4] * n;
   precise const vec4 value = scaled + b.shift[q / 4];
   return value;
-#endif
-#elif defined(WEIGHT_Q4_0)
-  // Every step is exact, fused or not: a float of over_base() has at most 13 bits here, a scale 11.
-  const uint w = b.quants[0][q / 2];
-  vec4 code;
-  vec4 zero;
-  if ((q & 1) == 0) {
-    const uint up = w << 11;
-    code = vec4(over_base(up, 15, 11), over_base(up, 15, 15), over_base(up, 15, 19), over_base(w, 15, 12));
-    zero = vec4(base(11), base(15), base(19), base(12)) + 8.0;
-  } else {
-    const uint down = w >> 9;
-    code = vec4(over_base(w, 15, 16), over_base(down, 15, 11), over_base(down, 15, 15), over_base(down, 15, 19));
-    zero = vec4(base(16), base(11), base(15), base(19)) + 8.0;
-  }
-  return fma(code, vec4(b.scale.x), -(b.scale.x * zero));
-#elif defined(WEIGHT_Q6_K)
-  const uint w = b.quants[0][q / 2];
-  const uint h = b.high[q / 4];
-  const uint from = 8 * (q % 4);  // of the first two high bits
-  vec4 code;
-  vec4 zero;
-  if ((q & 1) == 0) {
-    code = vec4(six_bits(w, 0, h, from), six_bits(w, 4, h, from + 2), six_bits(w, 8, h, from + 4),
-                six_bits(w, 12, h, from + 6));
-    zero = vec4(base(0), base(4), base(8), base(12)) + 32.0;
-  } else {
-    const uint down = w >> 12;
-    code = vec4(six_bits(w, 16, h, from), six_bits(down, 8, h, from + 2), six_bits(down, 12, h, from + 4),
-                six_bits(down, 16, h, from + 6));
-    zero = vec4(base(16), base(8), base(12), base(16)) + 32.0;
-  }
-  return b.scale[q / 4] * (code - zero);
 #else
   const uint nibbles = b.quants[0][q / 2] >> (16 * (q & 1));
   const uvec4 low = uvec4(nibbles & 15, (nibbles >> 4) & 15, (nibbles >> 8) & 15, (nibbles >> 12) & 15);

@@ -8,7 +8,7 @@
 const uint kMatmulBindQuants = 0, kMatmulBindScales = 1, kMatmulBindHigh = 2, kMatmulBindX = 3,
            kMatmulBindY = 4, kMatmulBindRows = 5, kMatmulBindBias = 6, kMatmulBindings = 7;
 const uint kGateUpBindX = 6, kGateUpBindY = 7, kGateUpBindings = 8;  // 0..2 gate, 3..5 up
-const uint kMatmulSpecLanes = 0, kMatmulSpecEpilogue = 1;
+const uint kMatmulSpecLanes = 0, kMatmulSpecEpilogue = 1, kMatmulSpecPassActivations = 2;
 const uint kTiledSpecRowLanes = 2, kTiledSpecColumnLanes = 3;  // matmul_tiled.comp
 const uint kCoopmatSpecWorkgroup = 2, kCoopmatSpecM = 3, kCoopmatSpecN = 4, kCoopmatSpecK = 5,
            kCoopmatSpecTileRows = 6, kCoopmatSpecTileColumns = 7, kCoopmatSpecSubgroupRows = 8,
