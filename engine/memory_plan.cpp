@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/forward/attention_op.h"
 #include "engine/forward/draft_arena.h"
 #include "engine/forward/drafter_weights.h"
 #include "engine/forward/embedders.h"
@@ -63,6 +64,7 @@ forward::ArenaPlan plan_arena(const model::ModelConfig& config, const EngineOpti
       config.has_vision() ? std::max(tuning.chunk_rows, kLargestBlock) : tuning.chunk_rows;
   plan.sliding = forward::AttentionLayout::of(config, model::LayerKind::kSliding);
   plan.full = forward::AttentionLayout::of(config, model::LayerKind::kFull);
+  plan.attention_tiles = forward::uses_attention_tiles(tuning);
   plan.full_pages = pages_for(context_tokens) + options.max_sequences;
   plan.sliding_pages = sliding_pages(config, plan.max_rows, context_tokens, options.max_sequences);
   return plan;

@@ -23,7 +23,7 @@ struct AttentionData {
   std::vector<float> keys, values;
   std::vector<std::uint32_t> tables;
   std::vector<params::RowInfo> infos;
-  vk::Buffer q_buffer, key_buffer, value_buffer, table_buffer, info_buffer, o_buffer;
+  vk::Buffer q_buffer, key_buffer, value_buffer, table_buffer, info_buffer, o_buffer, range_buffer;
   forward::AttentionOp op;
 };
 
@@ -72,6 +72,12 @@ Result<Case> make_case(Bench& bench, const AttentionCase& c) {
   PREFLIGHT_TRY(vk::Buffer table_buffer, bench.upload(std::as_bytes(std::span(tables))));
   PREFLIGHT_TRY(vk::Buffer info_buffer, bench.upload(std::as_bytes(std::span(infos))));
   PREFLIGHT_TRY(vk::Buffer o_buffer, bench.empty(std::uint64_t{c.n_rows} * p.o_stride_vec4 * 16));
+  const std::uint32_t context_tokens = c.pages_per_sequence() * params::kPageTokens;
+  // Every row of a generation step in one pass.
+  PREFLIGHT_TRY(vk::Buffer range_buffer,
+                bench.empty((c.decode ? std::uint64_t{c.n_rows} : 1) * p.n_heads *
+                            forward::max_key_ranges(p.window, context_tokens) * (4 + l.head_dim) *
+                            sizeof(float)));
   const auto data = std::make_shared<AttentionData>(AttentionData{std::move(q),
                                                                   std::move(keys),
                                                                   std::move(values),
@@ -83,11 +89,13 @@ Result<Case> make_case(Bench& bench, const AttentionCase& c) {
                                                                   std::move(table_buffer),
                                                                   std::move(info_buffer),
                                                                   std::move(o_buffer),
+                                                                  std::move(range_buffer),
                                                                   {}});
-  const std::array<vk::Slice, params::kAttentionBindings> slices = {
-      vk::whole(data->q_buffer),   vk::whole(data->info_buffer),  vk::whole(data->table_buffer),
-      vk::whole(data->key_buffer), vk::whole(data->value_buffer), vk::whole(data->o_buffer)};
-  PREFLIGHT_TRY(data->op, forward::make_attention(bench.kernels(), l, slices, p));
+  const std::array<vk::Slice, params::kAttentionTileBindings> slices = {
+      vk::whole(data->q_buffer),    vk::whole(data->info_buffer),  vk::whole(data->table_buffer),
+      vk::whole(data->key_buffer),  vk::whole(data->value_buffer), vk::whole(data->o_buffer),
+      vk::whole(data->range_buffer)};
+  PREFLIGHT_TRY(data->op, forward::make_attention(bench.kernels(), l, slices, p, context_tokens));
 
   Case made;
   const double kv_bytes = 2.0 * l.n_kv_heads * (l.key_dim + l.head_dim);
@@ -100,7 +108,10 @@ Result<Case> make_case(Bench& bench, const AttentionCase& c) {
       read * kv_bytes + 4.0 * static_cast<double>(data->q.size()) +
       static_cast<double>(c.n_rows) * p.o_stride_vec4 * 4 * bench.kernels().act_bytes();
   made.work.operations = 2.0 * seen * p.n_heads * (l.q_values + l.head_dim);
-  made.record = [data, n = c.n_rows](vk::CommandList& list) { data->op.record(list, n); };
+  made.record = [data, c](vk::CommandList& list) {
+    data->op.record(list, c.n_rows,
+                    c.decode ? forward::Phase::kGenerate : forward::Phase::kPrefill);
+  };
   made.check = [&bench, data, c] { return check_rows(bench, c, *data); };
   made.data = data;
   return made;

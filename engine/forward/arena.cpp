@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/forward/attention_op.h"
 #include "shaders/params/argmax.h"
 #include "shaders/params/step.h"
 
@@ -19,7 +20,7 @@ std::uint32_t last_rotated(const std::vector<float>& inv_freq) {
 
 /// Sizes of the arena's buffers in bytes, in one place for the plan and for the making.
 struct Sizes {
-  std::uint64_t residual, normed, qkv, q, attended, branch, gated, logits, partial, best;
+  std::uint64_t residual, normed, qkv, q, attended, ranges, branch, gated, logits, partial, best;
   std::uint64_t row_infos, page_tables, sliding_rope, full_rope, soft, head_rows, masks;
 
   Sizes(const model::ModelConfig& c, const ArenaPlan& p, bool act16) {
@@ -36,6 +37,8 @@ struct Sizes {
     attended =
         rows * act *
         std::max(padded(c.n_heads * p.sliding.head_dim), padded(c.n_heads * p.full.head_dim));
+    // Where nobody keeps any, something must still be bound.
+    ranges = p.attention_tiles ? attention_partial_bytes(p, c) : 16;
     branch = rows * dim * 4;
     gated = rows * padded(c.ffn_dim) * act;
     logits = std::uint64_t{p.max_head_rows} * c.vocab_size * 4;
@@ -50,8 +53,8 @@ struct Sizes {
     masks = p.max_head_rows * mask_words * 4;
   }
   [[nodiscard]] std::uint64_t total() const {
-    return residual + normed + qkv + q + attended + branch + gated + logits + partial + best +
-           row_infos + page_tables + sliding_rope + full_rope + soft + head_rows + masks;
+    return residual + normed + qkv + q + attended + ranges + branch + gated + logits + partial +
+           best + row_infos + page_tables + sliding_rope + full_rope + soft + head_rows + masks;
   }
 };
 
@@ -108,6 +111,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
   PREFLIGHT_TRY(vk::Buffer qkv, make(sizes.qkv, kDevice, "qkv"));
   PREFLIGHT_TRY(vk::Buffer q, make(sizes.q, kDevice, "q"));
   PREFLIGHT_TRY(vk::Buffer attended, make(sizes.attended, kDevice, "attended"));
+  PREFLIGHT_TRY(vk::Buffer ranges, make(sizes.ranges, kDevice, "attention ranges"));
   PREFLIGHT_TRY(vk::Buffer branch, make(sizes.branch, kDevice, "branch"));
   PREFLIGHT_TRY(vk::Buffer gated, make(sizes.gated, kDevice, "gated"));
   PREFLIGHT_TRY(vk::Buffer logits, make(sizes.logits, kDevice, "logits"));
@@ -139,6 +143,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
               .qkv = std::move(qkv),
               .q = std::move(q),
               .attended = std::move(attended),
+              .ranges = std::move(ranges),
               .branch = std::move(branch),
               .gated = std::move(gated),
               .logits = std::move(logits),

@@ -34,6 +34,7 @@ struct ArenaPlan {
   std::uint32_t max_sequences = 0;
   std::uint32_t context_tokens = 0;  ///< longest sequence
   std::uint32_t sliding_pages = 0, full_pages = 0;
+  bool attention_tiles = false;  ///< attention keeps partial results of key ranges
   AttentionLayout sliding, full;
 
   [[nodiscard]] std::uint64_t arena_bytes(const model::ModelConfig& config, bool act16) const;
@@ -53,6 +54,7 @@ struct Arena {
   vk::Buffer qkv;       ///< f32 [rows, qkv_values]
   vk::Buffer q;         ///< f32 [rows, n_heads, q_values]
   vk::Buffer attended;  ///< product input [rows, padded(n_heads * head_dim)]
+  vk::Buffer ranges;    ///< f32, attention's partial results (attention_merge.comp)
   vk::Buffer branch;    ///< f32 [rows, padded(model_dim)]
   vk::Buffer gated;     ///< product input [rows, padded(ffn_dim)]
   vk::Buffer logits;    ///< f32 [head rows, vocab]

@@ -125,14 +125,16 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
                                                                .epsilon = config_.rms_norm_eps},
                                   config_.n_heads + 2 * layout.n_kv_heads);
 
-  const std::array<vk::Slice, params::kAttentionBindings> attention_slices = {
-      vk::whole(arena_.q),   vk::whole(arena_.row_infos), vk::whole(arena_.page_tables),
-      vk::whole(pages.keys), vk::whole(pages.values),     vk::whole(arena_.attended)};
+  const std::array<vk::Slice, params::kAttentionTileBindings> attention_slices = {
+      vk::whole(arena_.q),     vk::whole(arena_.row_infos), vk::whole(arena_.page_tables),
+      vk::whole(pages.keys),   vk::whole(pages.values),     vk::whole(arena_.attended),
+      vk::whole(arena_.ranges)};
   PREFLIGHT_TRY(ops.attention, make_attention(kernels, layout, attention_slices,
                                               {.n_heads = config_.n_heads,
                                                .n_kv_heads = layout.n_kv_heads,
                                                .o_stride_vec4 = attended_stride / 4,
-                                               .window = full ? 0 : config_.sliding_window}));
+                                               .window = full ? 0 : config_.sliding_window},
+                                              plan_.context_tokens));
 
   const bool last = ix + 1 == config_.n_layers;
   PREFLIGHT_TRY(ops.tail,
@@ -153,7 +155,7 @@ void Decoder::record_layer(vk::CommandList& list, const LayerOps& layer, std::ui
   list.barrier();
   layer.attention_input.record(list, n_rows);  // K and V of all rows stand before any is read
   list.barrier();
-  layer.attention.record(list, n_rows);
+  layer.attention.record(list, n_rows, phase);
   list.barrier();
   layer.tail.record(list, n_rows, phase);
 }

@@ -162,15 +162,17 @@ Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights
                                   config.n_heads);
 
   // A row's position is its newest key; the window is that of the position behind it.
-  const std::array<vk::Slice, params::kAttentionBindings> attention_slices = {
-      vk::whole(own_.q),     vk::whole(shared_.row_infos), vk::whole(shared_.page_tables),
-      vk::whole(pages.keys), vk::whole(pages.values),      vk::whole(own_.attended)};
+  const std::array<vk::Slice, params::kAttentionTileBindings> attention_slices = {
+      vk::whole(own_.q),        vk::whole(shared_.row_infos), vk::whole(shared_.page_tables),
+      vk::whole(pages.keys),    vk::whole(pages.values),      vk::whole(own_.attended),
+      vk::whole(shared_.ranges)};
   PREFLIGHT_TRY(ops.attention,
                 make_attention(kernels, layout, attention_slices,
                                {.n_heads = config.n_heads,
                                 .n_kv_heads = layout.n_kv_heads,
                                 .o_stride_vec4 = attended_stride / 4,
-                                .window = full ? 0 : config.sliding_window - kDraftRopeOffset}));
+                                .window = full ? 0 : config.sliding_window - kDraftRopeOffset},
+                               plan_.context_tokens));
 
   const bool last = ix + 1 == config.n_layers;
   PREFLIGHT_TRY(ops.tail,
@@ -210,7 +212,7 @@ void Drafter::record_layer(vk::CommandList& list, const DraftLayerOps& layer,
   list.barrier();
   layer.attention_input.record(list, n_rows);
   list.barrier();
-  layer.attention.record(list, n_rows);
+  layer.attention.record(list, n_rows, Phase::kGenerate);
   list.barrier();
   layer.tail.record(list, n_rows, Phase::kGenerate);
   list.barrier();

@@ -285,15 +285,13 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
                                        .n_kv_heads = layout.n_kv_heads,
                                        .o_stride_vec4 = o_stride / 4,
                                        .window = full ? 0 : config_.sliding_window};
-  const std::array<vk::Slice, params::kAttentionBindings> slices = {
-      vk::whole(s_.arena.q), vk::whole(s_.arena.row_infos), vk::whole(s_.arena.page_tables),
-      vk::whole(pages.keys), vk::whole(pages.values),       vk::whole(s_.arena.attended)};
-  PREFLIGHT_TRY(const AttentionOp op, make_attention(s_.kernels, layout, slices, params));
-  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) {
-    input_op.record(list, kRows);
-    list.barrier();
-    op.record(list, kRows);
-  }));
+  const std::array<vk::Slice, params::kAttentionTileBindings> slices = {
+      vk::whole(s_.arena.q),     vk::whole(s_.arena.row_infos), vk::whole(s_.arena.page_tables),
+      vk::whole(pages.keys),     vk::whole(pages.values),       vk::whole(s_.arena.attended),
+      vk::whole(s_.arena.ranges)};
+  PREFLIGHT_TRY(const AttentionOp op,
+                make_attention(s_.kernels, layout, slices, params, s_.plan.context_tokens));
+  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { input_op.record(list, kRows); }));
 
   // The first page of both planes. The slots past kRows hold whatever was there: the twin writes
   // and reads the same slots as the device, so they are compared with themselves.
@@ -332,13 +330,19 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
   PREFLIGHT_TRY_VOID(compare_plane("values", values, want_values, layout.head_dim));
 
   // From the device's own queries and pages, so that scores do not magnify their rounding.
-  PREFLIGHT_TRY(const auto attended,
-                device_values(s_.arena.attended, std::size_t{kRows} * o_stride, act16));
-  std::vector<float> want(attended);  // the padding is nobody's
-  reference::attention(q, infos, page_tables, keys, values, want, shape, params);
-  // Scores are unscaled sums over a whole head, and exp repeats their error relatively.
-  const double error = largest(want) * 0.01;
-  return compare("attention" + kind, attended, want, [&](std::size_t) { return error; });
+  for (const Phase phase : {Phase::kPrefill, Phase::kGenerate}) {
+    PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, kRows, phase); }));
+    PREFLIGHT_TRY(const auto attended,
+                  device_values(s_.arena.attended, std::size_t{kRows} * o_stride, act16));
+    std::vector<float> want(attended);  // the padding is nobody's
+    reference::attention(q, infos, page_tables, keys, values, want, shape, params);
+    // Scores are unscaled sums over a whole head, and exp repeats their error relatively.
+    const double error = largest(want) * 0.01;
+    PREFLIGHT_TRY_VOID(
+        compare("attention" + kind + (phase == Phase::kPrefill ? ", prefill" : ", generation"),
+                attended, want, [&](std::size_t) { return error; }));
+  }
+  return {};
 }
 
 Result<void> SelfTest::choice() {

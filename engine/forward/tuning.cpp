@@ -60,6 +60,13 @@ constexpr std::array kFields = {
                 .value = 64,
                 .reason = "a page of 64 keys keeps that many busy",
                 .candidates = {8, 16, 32, 64}},
+    TuningField{.name = "attention_queries",
+                .member = &Tuning::attention_queries,
+                .least = 4,
+                .most = 16,
+                .power_of_two = true,
+                .value = 16,
+                .reason = "a key read once serves 16 queries, and a long row fills a card"},
     TuningField{.name = "argmax_lanes",
                 .member = &Tuning::argmax_lanes,
                 .least = 4,
@@ -137,6 +144,7 @@ const std::vector<Row>& rows() {
   constexpr std::string_view kCpuLanes =
       "a workgroup of one subgroup needs no barrier; 64 lanes pay 0.2 to 0.3 us for each "
       "(llvmpipe 22.3 and 26.1, measured)";
+  constexpr std::string_view kCpuQueries = "shared memory and barriers are what costs on a CPU";
   constexpr std::string_view kCpuChunk = "weights are unpacked again for every few rows anyway";
   constexpr std::string_view kCpuTiles =
       "shared memory is no faster than a buffer, and tiles add barriers (llvmpipe 22.3 and 26.1, "
@@ -154,6 +162,7 @@ const std::vector<Row>& rows() {
        .lines = {{&Tuning::narrow_threads, kSubgroupSize, kCpuLanes},
                  {&Tuning::norm_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::attention_queries, 4, kCpuQueries},
                  {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::chunk_rows, 256, kCpuChunk},
                  {&Tuning::prefill_tiles, 1, kCpuTiles},
@@ -166,6 +175,7 @@ const std::vector<Row>& rows() {
        .lines = {{&Tuning::narrow_threads, kSubgroupSize, kCpuLanes},
                  {&Tuning::norm_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::attention_queries, 4, kCpuQueries},
                  {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::chunk_rows, 256, kCpuChunk},
                  {&Tuning::prefill_tiles, 1, kCpuTiles},
@@ -178,6 +188,7 @@ const std::vector<Row>& rows() {
        .lines = {{&Tuning::narrow_threads, kSubgroupSize, kCpuLanes},
                  {&Tuning::norm_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::attention_lanes, kSubgroupSize, kCpuLanes},
+                 {&Tuning::attention_queries, 4, kCpuQueries},
                  {&Tuning::argmax_lanes, kSubgroupSize, kCpuLanes},
                  {&Tuning::chunk_rows, 256, kCpuChunk},
                  {&Tuning::prefill_tiles, 1, kCpuTiles},

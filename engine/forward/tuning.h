@@ -24,6 +24,7 @@ struct Tuning {
   std::uint32_t narrow_piece = 0;    ///< groups of 4 weights that a lane of these holds decoded
   std::uint32_t norm_lanes = 0;      ///< invocations that reduce one residual row
   std::uint32_t attention_lanes = 0;  ///< invocations that serve one query head
+  std::uint32_t attention_queries = 0;  ///< 16: tiles and split key ranges; 4: one walk over all
   std::uint32_t argmax_lanes = 0;
   std::uint32_t chunk_rows = 0;     ///< prefill rows of one step, where time allows
   std::uint32_t prefill_tiles = 0;  ///< products of prefill: 1 lane by lane, 2 in tiles

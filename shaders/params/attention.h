@@ -14,7 +14,8 @@
 const uint kAttentionSpecLanes = 0, kAttentionSpecHeadDim = 1, kAttentionSpecKeyDim = 2,
            kAttentionSpecFolded = 3,
            kAttentionSpecRotated = 4,  // attention_input.comp
-    kAttentionSpecHeads = 4;           // attention.comp: heads of a workgroup
+    kAttentionSpecHeads = 4,           // attention*.comp: heads of a workgroup
+    kAttentionSpecSplit = 5;           // attention_tile.comp: 1 for one key range of one row
 
 const uint kAttentionInputBindQkv = 0, kAttentionInputBindQNorm = 1, kAttentionInputBindKNorm = 2,
            kAttentionInputBindRowInfo = 3, kAttentionInputBindRope = 4,
@@ -35,8 +36,10 @@ PARAMS_SIZE(AttentionInputParams, 28)
 const uint kAttentionBindQ = 0, kAttentionBindRowInfo = 1, kAttentionBindPageTable = 2,
            kAttentionBindKeys = 3, kAttentionBindValues = 4, kAttentionBindO = 5,
            kAttentionBindings = 6;
+// The same set with one more: attention_tile.comp and attention_merge.comp.
+const uint kAttentionBindPartials = 6, kAttentionTileBindings = 7;
 
-// Wide steps pair neighbouring rows of a sequence, narrow ones take each row alone.
+// attention.comp: wide steps pair neighbouring rows of a sequence, narrow ones take each row alone.
 const uint kAttentionTileRows = 2;
 
 struct AttentionParams {  // push constants; the grid is (row tiles, n_heads / heads of a workgroup,
@@ -47,6 +50,23 @@ struct AttentionParams {  // push constants; the grid is (row tiles, n_heads / h
   uint window;         // keys a sliding layer shows; 0 on full layers
 };
 PARAMS_SIZE(AttentionParams, 16)
+
+// Generated rows are split by fixed key ranges, so that one row alone keeps a card busy and its
+// result depends on nothing but itself. Sliding layers: a page each. Full layers: a page each for
+// the first kPageRanges pages; from there on each doubling of the position is cut in
+// kDoublingRanges ranges, so that the longest context needs a few hundred.
+const uint kDoublingRanges = 32, kPageRanges = 2 * kDoublingRanges;
+
+struct AttentionTileParams {  // push constants
+  uint n_heads;
+  uint n_kv_heads;
+  uint o_stride_vec4;
+  uint window;
+  uint n_rows;      // prefill: of the step
+  uint first_row;   // generate: of the pass, whose partial results are kept at the same time
+  uint max_ranges;  // generate: room for the partial results of a row and head
+};
+PARAMS_SIZE(AttentionTileParams, 28)
 
 #include "shaders/params/end.h"
 

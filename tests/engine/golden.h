@@ -42,6 +42,7 @@ struct NumericClass {
   vk::Tier tier;
   KvFormat kv;
   double max_abs, mean_abs, mean_kl;
+  bool card_kernels = false;  ///< what graphics cards run, on whatever device there is
 };
 
 // Ten times (f32) and three times (others) the error that the reference itself shows with these
@@ -67,6 +68,15 @@ inline bool can_run(const NumericClass& numbers) {
   });
 }
 
+/// The same on the kernels of graphics cards.
+inline NumericClass on_card_kernels(NumericClass numbers, const char* name) {
+  numbers.name = name;
+  numbers.card_kernels = true;
+  return numbers;
+}
+inline const NumericClass kCardF32Class = on_card_kernels(kF32Class, "card_f32");
+inline const NumericClass kCardAct16Class = on_card_kernels(kAct16Class, "card_act16");
+
 inline std::unique_ptr<Engine> load_golden(const std::string& model, const NumericClass& numbers,
                                            const std::string& mmproj = "",
                                            std::uint32_t max_sequences = 12) {
@@ -77,6 +87,7 @@ inline std::unique_ptr<Engine> load_golden(const std::string& model, const Numer
   options.kv = numbers.kv;
   options.context_tokens = 4096;
   options.max_sequences = max_sequences;
+  if (numbers.card_kernels) options.tuned = {{.field = "attention_queries", .value = 16}};
   auto engine = Engine::load(options);
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
   return engine ? std::move(*engine) : nullptr;

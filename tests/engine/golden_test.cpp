@@ -218,6 +218,16 @@ INSTANTIATE_TEST_SUITE_P(AllClasses, GoldenAnswer,
                          testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
                                           testing::ValuesIn(kAnswerCases)),
                          case_label);
+// One case of each kind on the kernels of graphics cards.
+INSTANTIATE_TEST_SUITE_P(CardKernels, GoldenCase,
+                         testing::Combine(testing::Values(kCardF32Class, kCardAct16Class),
+                                          testing::Values("text-short", "text-long", "mixed",
+                                                          "video-track")),
+                         case_label);
+INSTANTIATE_TEST_SUITE_P(CardKernels, GoldenAnswer,
+                         testing::Combine(testing::Values(kCardF32Class),
+                                          testing::ValuesIn(kAnswerCases)),
+                         case_label);
 
 /// The GGUF files: the BF16 one against the checkpoint's own values, the quantised ones against the
 /// reference on their dequantised weights.

@@ -12,6 +12,7 @@
 
 #include "engine/forward/arena.h"
 #include "engine/forward/attention_op.h"
+#include "engine/forward/step.h"
 #include "engine/kv/page_pool.h"
 #include "engine/model/model_config.h"
 #include "engine/reference/attention_input.h"
@@ -49,6 +50,12 @@ const std::vector<Case>& cases() {
       {"Folded", kFull, 32, 4, 1, 4, true, 8, {130, 64, 65}},
       {"FoldedPaddedPlane", kFull, 16, 2, 2, 3, true, 8, {70}},
       {"FoldedUnrotated", kFull, 16, 2, 1, 0, true, 8, {70}},
+      // A group of 3 heads among 16 queries of a tile, and one of more than fit it.
+      {"ThreeHeads", kSliding, 24, 6, 2, 12, false, 50, {90, 20, 7}},
+      {"ManyHeads", kFull, 16, 36, 2, 4, true, 8, {70}},
+      {"EightHeads", kSliding, 16, 8, 1, 8, false, 100, {131}},
+      // More dimensions than are taken at a time, and not a multiple of what lanes share.
+      {"OddDims", kSliding, 280, 4, 1, 140, false, 60, {70}},
       // The head sizes of the 12B.
       {"Sliding256", kSliding, 256, 2, 1, 128, false, 1024, {68}},
       {"Folded512", kFull, 512, 2, 1, 64, true, 1024, {68}},
@@ -201,11 +208,13 @@ class Pages : public ForwardTest {
             untouched(plane_values(s, s.layout.head_dim), variant.kv16)};
   }
   static Output attend(const PagedCase& s, const Variant& variant, const Planes& planes,
-                       std::span<const Row> rows, std::span<const std::uint32_t> page_tables);
+                       std::span<const Row> rows, std::span<const std::uint32_t> page_tables,
+                       Phase phase, std::optional<std::uint32_t> n_attending = {});
 };
 
 Pages::Output Pages::attend(const PagedCase& s, const Variant& variant, const Planes& planes,
-                            std::span<const Row> rows, std::span<const std::uint32_t> page_tables) {
+                            std::span<const Row> rows, std::span<const std::uint32_t> page_tables,
+                            Phase phase, std::optional<std::uint32_t> n_attending) {
   Kernels& k = kernels(variant);
   const auto n = static_cast<std::uint32_t>(rows.size());
   const std::size_t q_size = std::size_t{n} * s.c.n_heads * s.layout.q_values;
@@ -218,6 +227,11 @@ Pages::Output Pages::attend(const PagedCase& s, const Variant& variant, const Pl
   const vk::Buffer tables = upload(page_tables);
   const vk::Buffer q = untouched(q_size);
   const vk::Buffer o = untouched(o_size, variant.act16);
+  // Room for three rows: more are served in several passes.
+  const std::uint32_t context_tokens = *std::ranges::max_element(s.c.lengths);
+  const vk::Buffer ranges =
+      untouched(std::size_t{3} * s.c.n_heads *
+                max_key_ranges(attention_params(s).window, context_tokens) * (4 + s.c.head_dim));
 
   const std::vector<std::uint32_t> shape = {k.options().tuning.attention_lanes, s.layout.head_dim,
                                             s.layout.key_dim, s.layout.folded ? 1u : 0u,
@@ -231,29 +245,32 @@ Pages::Output Pages::attend(const PagedCase& s, const Variant& variant, const Pl
       vk::whole(planes.keys), vk::whole(planes.values), vk::whole(q)};
   const RowOp input_op = RowOp::of(input, must(k.bind(*input, input_slices)), input_params(s),
                                    s.c.n_heads + 2 * s.layout.n_kv_heads);
-  const std::array<vk::Slice, params::kAttentionBindings> slices = {
+  const std::array<vk::Slice, params::kAttentionTileBindings> slices = {
       vk::whole(q),           vk::whole(infos),         vk::whole(tables),
-      vk::whole(planes.keys), vk::whole(planes.values), vk::whole(o)};
-  const AttentionOp op = must(make_attention(k, s.layout, slices, attention_params(s)));
+      vk::whole(planes.keys), vk::whole(planes.values), vk::whole(o),
+      vk::whole(ranges)};
+  const AttentionOp op =
+      must(make_attention(k, s.layout, slices, attention_params(s), context_tokens));
   run([&](vk::CommandList& list) {
     input_op.record(list, n);
     list.barrier();
-    op.record(list, n);
+    op.record(list, n_attending.value_or(n), phase);
   });
   return {read_values(q, q_size), read_values(o, o_size, variant.act16)};
 }
 
 class AttentionTest : public Pages,
-                      public testing::WithParamInterface<std::tuple<std::size_t, Variant>> {
+                      public testing::WithParamInterface<std::tuple<std::size_t, Variant, Phase>> {
  protected:
   static const Case& the_case() { return cases()[std::get<0>(GetParam())]; }
   static const Variant& variant() { return std::get<1>(GetParam()); }
+  static Phase phase() { return std::get<2>(GetParam()); }
 };
 
 TEST_P(AttentionTest, MatchesTheTwins) {
   const PagedCase s(the_case());
   const Planes stored = planes(s, variant());
-  const Output got = attend(s, variant(), stored, s.rows, s.page_tables);
+  const Output got = attend(s, variant(), stored, s.rows, s.page_tables, phase());
   const auto infos = s.infos(s.rows);
 
   std::vector<float> keys(plane_values(s, s.layout.key_dim), kUntouched);
@@ -287,7 +304,7 @@ TEST_P(AttentionTest, MatchesTheTwins) {
 TEST_P(AttentionTest, ARowIsBitEqualAloneAndWithoutThePagesBehindItsWindow) {
   const PagedCase s(the_case());
   const Planes stored = planes(s, variant());
-  const Output all = attend(s, variant(), stored, s.rows, s.page_tables);
+  const Output all = attend(s, variant(), stored, s.rows, s.page_tables, phase());
   const std::size_t stride = all.attended.size() / s.rows.size();
   for (std::size_t r = 0; r < s.rows.size(); r += std::max<std::size_t>(1, s.rows.size() / 6)) {
     auto tables = s.page_tables;
@@ -296,26 +313,86 @@ TEST_P(AttentionTest, ARowIsBitEqualAloneAndWithoutThePagesBehindItsWindow) {
       for (std::uint32_t page = 0; page < (row.position + 1 - s.c.window) / params::kPageTokens;
            page++)
         tables[s.table_of[row.sequence] + page] = kv::kNoPage;
-    const Output alone = attend(s, variant(), stored, std::span(&row, 1), tables);
+    const Output alone = attend(s, variant(), stored, std::span(&row, 1), tables, phase());
     EXPECT_TRUE(same(alone.attended, std::span(all.attended).subspan(r * stride, stride)))
         << "sequence " << row.sequence << ", position " << row.position;
   }
 }
 
+/// Sequences so long that later key ranges span several pages.
+class LongAttention : public Pages, public testing::WithParamInterface<Phase> {};
+
+TEST_P(LongAttention, MatchesTheTwinInEveryRange) {
+  const Case c{"Long", LayerKind::kFull, 8, 2, 1, 4, false, 8, {8450}};
+  PagedCase s(c);
+  // Those that attend stand first: at the borders of ranges and of doublings.
+  const std::vector<std::uint32_t> chosen = {63, 64, 4095, 4096, 4224, 8191, 8192, 8449};
+  std::ranges::sort(s.rows, {}, [&](const Row& row) {
+    return std::pair(std::ranges::find(chosen, row.position) == chosen.end(), row.position);
+  });
+  const auto n = static_cast<std::uint32_t>(chosen.size());
+  const Variant variant{.wide = true};
+  const Planes stored = planes(s, variant);
+  const Output got = attend(s, variant, stored, s.rows, s.page_tables, GetParam(), n);
+
+  const auto keys = read_values(stored.keys, plane_values(s, s.layout.key_dim));
+  const auto values = read_values(stored.values, plane_values(s, s.layout.head_dim));
+  std::vector<float> want(got.attended.size(), kUntouched);
+  const auto rows = std::span<const Row>(s.rows).first(n);
+  reference::attention(got.q, s.infos(rows), s.page_tables, keys, values, want, s.shape,
+                       attention_params(s));
+  EXPECT_TRUE(near(got.attended, want, 5e-5));  // as above
+}
+
+INSTANTIATE_TEST_SUITE_P(Phases, LongAttention, testing::Values(Phase::kPrefill, Phase::kGenerate),
+                         [](const auto& test) {
+                           return test.param == Phase::kPrefill ? "Prefill" : "Generate";
+                         });
+
+TEST(KeyRanges, AsManyAsTheirDefinitionSays) {
+  EXPECT_EQ(max_key_ranges(0, 1), 1u);
+  EXPECT_EQ(max_key_ranges(0, 64), 1u);
+  EXPECT_EQ(max_key_ranges(0, 4096), 64u);  // a page each
+  EXPECT_EQ(max_key_ranges(0, 4097), 65u);  // two pages each
+  EXPECT_EQ(max_key_ranges(0, 8192), 96u);
+  EXPECT_EQ(max_key_ranges(0, 8193), 97u);  // four
+  EXPECT_EQ(max_key_ranges(0, 262144), 256u);
+  EXPECT_EQ(max_key_ranges(1024, 262144), 17u);  // from inside a page into the 17th
+  EXPECT_EQ(max_key_ranges(1024, 100), 2u);
+  EXPECT_EQ(max_key_ranges(1, 100), 1u);
+  EXPECT_EQ(max_key_ranges(2, 100), 2u);
+}
+
 std::string case_name(const testing::TestParamInfo<AttentionTest::ParamType>& instance) {
-  return cases()[std::get<0>(instance.param)].name + std::get<1>(instance.param).name();
+  return cases()[std::get<0>(instance.param)].name + std::get<1>(instance.param).name() +
+         (std::get<2>(instance.param) == Phase::kPrefill ? "Prefill" : "Generate");
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, AttentionTest,
                          testing::Combine(testing::Range<std::size_t>(0, cases().size()),
                                           testing::Values(Variant{},
-                                                          Variant{.act16 = true, .kv16 = true},
-                                                          Variant{.kv16 = true, .wide = true})),
+                                                          Variant{.act16 = true, .kv16 = true}),
+                                          testing::Values(Phase::kPrefill)),
                          case_name);
-INSTANTIATE_TEST_SUITE_P(HalfInputsOverFloatPages, AttentionTest,
-                         testing::Values(std::tuple(std::size_t{0}, Variant{.act16 = true}),
-                                         std::tuple(std::size_t{5}, Variant{.act16 = true})),
+// What cards run: tiles for prefill, split key ranges for generation.
+INSTANTIATE_TEST_SUITE_P(Tiles, AttentionTest,
+                         testing::Combine(testing::Range<std::size_t>(0, cases().size()),
+                                          testing::Values(Variant{.wide = true}),
+                                          testing::Values(Phase::kPrefill, Phase::kGenerate)),
                          case_name);
+INSTANTIATE_TEST_SUITE_P(
+    HalfTiles, AttentionTest,
+    testing::Combine(testing::Values(std::size_t{1}, cases().size() - 2, cases().size() - 1),
+                     testing::Values(Variant{.act16 = true, .kv16 = true, .wide = true}),
+                     testing::Values(Phase::kPrefill, Phase::kGenerate)),
+    case_name);
+INSTANTIATE_TEST_SUITE_P(
+    HalfInputsOverFloatPages, AttentionTest,
+    testing::Values(std::tuple(std::size_t{0}, Variant{.act16 = true}, Phase::kPrefill),
+                    std::tuple(std::size_t{5}, Variant{.act16 = true}, Phase::kPrefill),
+                    std::tuple(std::size_t{5}, Variant{.act16 = true, .wide = true},
+                               Phase::kGenerate)),
+    case_name);
 
 /// docs/model.md, attention and masks, for one row and head: no pages, no folding, plain softmax.
 class Formula {
@@ -389,7 +466,7 @@ class AttentionFormula : public Pages, public testing::WithParamInterface<std::s
 TEST_P(AttentionFormula, IsWhatTheKernelsCompute) {
   const PagedCase s(cases()[GetParam()]);
   const Planes stored = planes(s, {});
-  const Output got = attend(s, {}, stored, s.rows, s.page_tables);
+  const Output got = attend(s, {}, stored, s.rows, s.page_tables, Phase::kPrefill);
   const std::size_t stride = got.attended.size() / s.rows.size();
   const Formula formula(s);
   for (std::size_t r = 0; r < s.rows.size(); r += 1 + s.rows.size() / 60)

@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "engine/forward/attention_op.h"
 #include "engine/model/make_model.h"
 #include "tests/forward/forward_test.h"
 
@@ -29,6 +30,7 @@ class SelfTestTest : public ForwardTest, public testing::WithParamInterface<Vari
     plan_.max_head_rows = plan_.max_sequences = 1;
     plan_.context_tokens = 64;
     plan_.sliding_pages = plan_.full_pages = 1;
+    plan_.attention_tiles = uses_attention_tiles(k.options().tuning);
     plan_.sliding = AttentionLayout::of(config, model::LayerKind::kSliding);
     plan_.full = AttentionLayout::of(config, model::LayerKind::kFull);
     weights_.emplace(
