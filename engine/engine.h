@@ -224,7 +224,7 @@ struct PlanReport {
 /// not fit is no error.
 [[nodiscard]] Result<PlanReport> plan(const EngineOptions& options);
 
-/// Times of a prompt and of one step of an answer, medians.
+/// Times of a prompt and of one step of an answer, the least of three.
 struct TuneTimes {
   double prefill_ms = 0;
   double step_ms = 0;
@@ -240,7 +240,8 @@ struct TuneTrial {
 
 struct TuneResult {
   std::string device;
-  std::filesystem::path file;  ///< where the values are kept
+  std::vector<forward::TunedValue> values;  ///< kept; none where nothing is faster than the table
+  std::filesystem::path file;               ///< where
   TuneTimes before, after;
 };
 

@@ -95,12 +95,17 @@ TEST_F(TuneTest, MeasuresAndKeepsWhatTheNextStartTakes) {
     EXPECT_GT(trial.times.step_ms, 0.0);
   }
 
-  // The last value taken of each size is what a start takes, and the table's where none was.
+  // What was kept had won, a start takes it, and the table's where none won.
   const std::unique_ptr<Engine> engine = load();
   for (const forward::TuningField& field : forward::tuning_fields()) {
     std::uint32_t expected = forward::tuning_for(engine->device()).*field.member;
-    for (const TuneTrial& trial : trials)
-      if (trial.taken && trial.field == field.name) expected = trial.value;
+    for (const forward::TunedValue& value : result->values) {
+      if (value.field != field.name) continue;
+      expected = value.value;
+      EXPECT_TRUE(std::any_of(trials.begin(), trials.end(), [&](const TuneTrial& trial) {
+        return trial.taken && trial.field == field.name && trial.value == expected;
+      })) << field.name;
+    }
     EXPECT_EQ(engine->tuning().*field.member, expected) << field.name;
   }
 }
