@@ -58,7 +58,7 @@ struct MemoryBlock {
 
 namespace {
 
-constexpr VkDeviceSize kDeviceBlockBytes = VkDeviceSize{64} << 20;
+constexpr VkDeviceSize kDeviceBlockBytes = VkDeviceSize{32} << 20;
 constexpr VkDeviceSize kHostBlockBytes = VkDeviceSize{8} << 20;
 // Neighbours in a block never share a cache line, and every buffer can be bound at its begin.
 constexpr VkDeviceSize kMinAlignment = 256;
