@@ -10,6 +10,7 @@
 #include "engine/forward/draft_arena.h"
 #include "engine/forward/drafter_weights.h"
 #include "engine/forward/embedders.h"
+#include "engine/forward/kv_view.h"
 #include "engine/forward/model_weights.h"
 #include "engine/forward/tuning_file.h"
 #include "engine/forward/wide_products.h"
@@ -35,20 +36,20 @@ std::uint32_t sliding_pages(const model::ModelConfig& config, std::uint32_t max_
   return std::min(all, pages_for(window + max_rows) + 2 + kOwnPages * (max_sequences - 1));
 }
 
-/// The largest plane of a layer's pages must fit one binding of the device.
+/// The largest plane of a layer's pages must be in sight of the device's bindings.
 Result<void> check_page_ranges(const forward::ArenaPlan& plan, bool kv16,
                                const vk::DeviceDescription& device) {
+  const std::uint64_t most_bytes = forward::most_plane_bytes(device, kv16);
   const auto check = [&](const forward::AttentionLayout& layout, std::uint32_t n_pages,
                          const char* kind) -> Result<void> {
     const std::uint64_t page = std::uint64_t{layout.n_kv_heads} * kPageTokens *
                                std::max(layout.key_dim, layout.head_dim) * (kv16 ? 2 : 4);
-    const std::uint64_t most = page == 0 ? n_pages : device.max_storage_buffer_range / page;
+    const std::uint64_t most = page == 0 ? n_pages : most_bytes / page;
     if (n_pages <= most) return {};
     return fail(ErrorCode::kLimit,
-                fmt::format("{} pages of the {} layers' KV cache do not fit the {} MiB that one "
-                            "binding of {} can see; at most about {} tokens of context fit",
-                            n_pages, kind, device.max_storage_buffer_range / kMiB, device.name,
-                            most * kPageTokens));
+                fmt::format("{} pages of the {} layers' KV cache do not fit the {} MiB that "
+                            "kernels on {} can see; at most about {} tokens of context fit",
+                            n_pages, kind, most_bytes / kMiB, device.name, most * kPageTokens));
   };
   PREFLIGHT_TRY_VOID(check(plan.sliding, plan.sliding_pages, "sliding"));
   return check(plan.full, plan.full_pages, "full");

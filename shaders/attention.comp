@@ -28,13 +28,15 @@ layout(constant_id = kAttentionSpecHeads) const uint kHeads = 1;
 layout(local_size_x_id = kAttentionSpecLanes) in;
 
 #include "include/activation.glsl"
-#include "include/kv_page.glsl"
+
+#define KV_KEYS kAttentionBindKeys
+#define KV_VALUES kAttentionBindValues
+#define KV_BINDINGS kAttentionBindings
+#include "include/kv_planes.glsl"
 
 layout(set = 0, binding = kAttentionBindQ) readonly buffer Q { vec4 q[]; };
 layout(set = 0, binding = kAttentionBindRowInfo) readonly buffer Infos { RowInfo infos[]; };
 layout(set = 0, binding = kAttentionBindPageTable) readonly buffer Tables { uint page_tables[]; };
-layout(set = 0, binding = kAttentionBindKeys) readonly buffer Keys { KV_QUAD keys[]; };
-layout(set = 0, binding = kAttentionBindValues) readonly buffer Values { KV_QUAD values[]; };
 layout(set = 0, binding = kAttentionBindO) writeonly buffer O { ACTIVATION o[]; };
 layout(push_constant) uniform Push { AttentionParams p; };
 
@@ -61,7 +63,7 @@ void score_keys(const uint q_at[QUERIES], const uint page, const uint kv_head, c
 
   for (uint i = 0; i < kKeyQuads; i++) {
     vec4 key[KEYS];
-    [[unroll]] for (uint k = 0; k < KEYS; k++) key[k] = kv_values(keys[key_at[k] + i]);
+    [[unroll]] for (uint k = 0; k < KEYS; k++) key[k] = kv_values(load_key(key_at[k] + i));
     [[unroll]] for (uint n = 0; n < QUERIES; n++) {
       const vec4 query = q[q_at[n] + i];
       [[unroll]] for (uint k = 0; k < KEYS; k++)
@@ -71,7 +73,7 @@ void score_keys(const uint q_at[QUERIES], const uint page, const uint kv_head, c
   if (kFolded == 1) {
     for (uint i = 0; i < kValueQuads; i++) {
       vec4 key[KEYS];
-      [[unroll]] for (uint k = 0; k < KEYS; k++) key[k] = kv_values(values[value_at[k] + i]);
+      [[unroll]] for (uint k = 0; k < KEYS; k++) key[k] = kv_values(load_value(value_at[k] + i));
       [[unroll]] for (uint n = 0; n < QUERIES; n++) {
         const vec4 query = q[q_at[n] + kKeyQuads + i];
         [[unroll]] for (uint k = 0; k < KEYS; k++)
@@ -100,7 +102,7 @@ void gather_values(const uint page, const uint kv_head, const float rescale[QUER
       vec4 value[4];
       [[unroll]] for (uint k = 0; k < 4; k++) {
         const uint slot = clamp(j + k, any_begin, any_end - 1);
-        const vec4 v = kv_values(values[page_at + slot * kValueQuads + i]);
+        const vec4 v = kv_values(load_value(page_at + slot * kValueQuads + i));
         value[k] = slot == j + k ? v : vec4(0.0);
       }
       [[unroll]] for (uint n = 0; n < QUERIES; n++) {

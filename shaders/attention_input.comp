@@ -23,7 +23,11 @@ layout(constant_id = kAttentionSpecFolded) const uint kFolded = 0;
 layout(constant_id = kAttentionSpecRotated) const uint kRotated = 128;
 layout(local_size_x_id = kAttentionSpecLanes) in;
 
-#include "include/kv_page.glsl"
+#define KV_STORES
+#define KV_KEYS kAttentionInputBindKeys
+#define KV_VALUES kAttentionInputBindValues
+#define KV_BINDINGS kAttentionInputBindings
+#include "include/kv_planes.glsl"
 #include "include/workgroup_sum.glsl"
 
 layout(set = 0, binding = kAttentionInputBindQkv) readonly buffer Qkv { float qkv[]; };
@@ -32,8 +36,6 @@ layout(set = 0, binding = kAttentionInputBindKNorm) readonly buffer KNorm { floa
 layout(set = 0, binding = kAttentionInputBindRowInfo) readonly buffer Infos { RowInfo infos[]; };
 layout(set = 0, binding = kAttentionInputBindRope) readonly buffer Rope { vec2 rope[]; };
 layout(set = 0, binding = kAttentionInputBindPageTable) readonly buffer Tables { uint page_tables[]; };
-layout(set = 0, binding = kAttentionInputBindKeys) writeonly buffer Keys { KV_QUAD keys[]; };
-layout(set = 0, binding = kAttentionInputBindValues) writeonly buffer Values { KV_QUAD values[]; };
 layout(set = 0, binding = kAttentionInputBindQ) writeonly buffer Q { vec4 q[]; };
 layout(push_constant) uniform Push { AttentionInputParams p; };
 
@@ -111,9 +113,9 @@ void main() {
   if (is_value) {
     const uint row = kv_row(page, p.n_kv_heads, head_ix, slot, kHeadDim);
     for (uint i = lane; i < kHeadDim / 4; i += kWorkgroup)
-      values[row + i] = to_kv(vec4(head[4 * i], head[4 * i + 1], head[4 * i + 2], head[4 * i + 3]));
+      store_value(row + i, to_kv(vec4(head[4 * i], head[4 * i + 1], head[4 * i + 2], head[4 * i + 3])));
   } else {
     const uint row = kv_row(page, p.n_kv_heads, head_ix, slot, kKeyDim);
-    for (uint i = lane; i < kKeyDim / 4; i += kWorkgroup) keys[row + i] = to_kv(plane_values(t, i));
+    for (uint i = lane; i < kKeyDim / 4; i += kWorkgroup) store_key(row + i, to_kv(plane_values(t, i)));
   }
 }

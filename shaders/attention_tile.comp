@@ -35,13 +35,15 @@ layout(local_size_x = LANES) in;
 
 #include "include/activation.glsl"
 #include "include/key_range.glsl"
-#include "include/kv_page.glsl"
+
+#define KV_KEYS kAttentionBindKeys
+#define KV_VALUES kAttentionBindValues
+#define KV_BINDINGS kAttentionTileBindings
+#include "include/kv_planes.glsl"
 
 layout(set = 0, binding = kAttentionBindQ) readonly buffer Q { vec4 q[]; };
 layout(set = 0, binding = kAttentionBindRowInfo) readonly buffer Infos { RowInfo infos[]; };
 layout(set = 0, binding = kAttentionBindPageTable) readonly buffer Tables { uint page_tables[]; };
-layout(set = 0, binding = kAttentionBindKeys) readonly buffer Keys { KV_QUAD keys[]; };
-layout(set = 0, binding = kAttentionBindValues) readonly buffer Values { KV_QUAD values[]; };
 layout(set = 0, binding = kAttentionBindO) writeonly buffer O { ACTIVATION o[]; };
 layout(set = 0, binding = kAttentionBindPartials) writeonly buffer Partials { vec4 partials[]; };
 layout(push_constant) uniform Push { AttentionTileParams p; };
@@ -120,7 +122,7 @@ void add_scores(const Tile t, const bool of_values, const uint page, const uint 
         const uint quad = min(from + i + (s / 2 * DIM_LANES + dim_lane()) * 2 + s % 2, plane_quads - 1);
         [[unroll]] for (uint k = 0; k < KEYS; k++) {
           const uint at = key_at + k * plane_quads + quad;
-          key[s][k] = kv_values(of_values ? values[at] : keys[at]);
+          key[s][k] = kv_values(of_values ? load_value(at) : load_key(at));
         }
       }
       [[unroll]] for (uint s = 0; s < 2 * SCORE_PAIRS; s++) {
@@ -234,7 +236,7 @@ void attend(const Tile t, const uint table) {
         vec4 value[VALUE_KEYS];
         [[unroll]] for (uint k = 0; k < VALUE_KEYS; k++) {
           const uint slot = clamp(j + k, any_begin, any_end - 1);
-          const vec4 v = kv_values(values[value_at + slot * kValueQuads]);
+          const vec4 v = kv_values(load_value(value_at + slot * kValueQuads));
           value[k] = slot == j + k ? v : vec4(0.0);
         }
         [[unroll]] for (uint n = 0; n < VALUE_QUERIES; n++)

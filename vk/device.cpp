@@ -1,5 +1,6 @@
 #include "vk/device.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 #include <vector>
@@ -195,6 +196,10 @@ Result<Device> Device::create(const DeviceOptions& options) {
   }
   if (chosen == nullptr) return tl::unexpected(nothing_chosen(found.devices, options));
 
+  if (options.most_binding_bytes != 0) {
+    VkDeviceSize& range = chosen->description.max_storage_buffer_range;
+    range = std::min(range, options.most_binding_bytes);
+  }
   auto state = std::make_unique<DeviceState>(std::move(found.instance), std::move(*chosen));
   state->pipeline_statistics = options.pipeline_statistics && state->physical.pipeline_statistics;
   PREFLIGHT_TRY(state->device, create_device(state->physical, state->pipeline_statistics));

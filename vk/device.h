@@ -44,6 +44,9 @@ struct DeviceOptions {
   bool validation = false;         ///< also on with PREFLIGHT_VALIDATION=1 in the environment
   std::filesystem::path cache_dir = {};  ///< pipeline cache; empty: none on disk. Made if missing
   bool pipeline_statistics = false;      ///< have the driver keep them, where it can
+  /// See no more than this through one binding, as a device with a smaller limit would; 0: what
+  /// the device can. For tests of what is cut in parts.
+  VkDeviceSize most_binding_bytes = 0;
 };
 
 /// One physical device as a person and the planner want to know it.

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/forward/kv_view.h"
+
 namespace preflight::forward {
 namespace {
 
@@ -46,14 +48,16 @@ Result<RowOp> make_walk(Kernels& kernels, const AttentionLayout& layout,
                         std::span<const vk::Slice> slices, const params::AttentionParams& push,
                         std::uint32_t n_heads, std::uint32_t n_rows) {
   const std::uint32_t lanes = kernels.options().tuning.attention_lanes;
-  PREFLIGHT_TRY(
-      const vk::Pipeline* pipeline,
-      kernels.pipeline(fmt::format("attention_q{}_k{}{}{}", n_heads * n_rows, keys_per_lane(lanes),
-                                   kernels.kv_suffix(), kernels.act_suffix()),
-                       params::kAttentionBindings, sizeof(params::AttentionParams),
-                       {lanes, layout.head_dim, layout.key_dim, layout.folded ? 1u : 0u, n_heads}));
-  PREFLIGHT_TRY(const vk::BindingSet* bindings,
-                kernels.bind(*pipeline, slices.first(params::kAttentionBindings)));
+  const KvView view = kv_view(kernels, slices.first(params::kAttentionBindings),
+                              params::kAttentionBindKeys, params::kAttentionBindValues);
+  PREFLIGHT_TRY(const vk::Pipeline* pipeline,
+                kernels.pipeline(
+                    fmt::format("attention_q{}_k{}{}{}{}", n_heads * n_rows, keys_per_lane(lanes),
+                                kernels.kv_suffix(), kernels.act_suffix(), view.suffix),
+                    view.n_bindings(), sizeof(params::AttentionParams),
+                    view.constants({lanes, layout.head_dim, layout.key_dim, layout.folded ? 1u : 0u,
+                                    n_heads})));
+  PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, view.slices));
   return RowOp::of(pipeline, bindings, push, push.n_heads / n_heads);
 }
 
@@ -76,12 +80,14 @@ Result<AttentionOp::Tiles> make_tiles(Kernels& kernels, const AttentionLayout& l
                                       std::uint32_t context_tokens) {
   const std::uint32_t lanes = tile_lanes(layout.head_dim);
   const std::uint32_t heads = tile_heads(params.n_heads / params.n_kv_heads);
+  const KvView view =
+      kv_view(kernels, slices, params::kAttentionBindKeys, params::kAttentionBindValues);
   const auto tile = [&](std::uint32_t queries, bool split) {
-    return kernels.pipeline(
-        fmt::format("attention_tile_q{}_l{}{}{}", queries, lanes, kernels.kv_suffix(),
-                    kernels.act_suffix()),
-        params::kAttentionTileBindings, sizeof(params::AttentionTileParams),
-        {lanes, layout.head_dim, layout.key_dim, layout.folded ? 1u : 0u, heads, split ? 1u : 0u});
+    return kernels.pipeline(fmt::format("attention_tile_q{}_l{}{}{}{}", queries, lanes,
+                                        kernels.kv_suffix(), kernels.act_suffix(), view.suffix),
+                            view.n_bindings(), sizeof(params::AttentionTileParams),
+                            view.constants({lanes, layout.head_dim, layout.key_dim,
+                                            layout.folded ? 1u : 0u, heads, split ? 1u : 0u}));
   };
   AttentionOp::Tiles tiles;
   PREFLIGHT_TRY(tiles.prefill, tile(kTileQueries, /*split=*/false));
@@ -89,11 +95,11 @@ Result<AttentionOp::Tiles> make_tiles(Kernels& kernels, const AttentionLayout& l
   const std::uint32_t split_queries =
       heads > 4 ? kTileQueries : std::max(std::bit_ceil(heads), lanes / params::kPageTokens);
   PREFLIGHT_TRY(tiles.split, tile(split_queries, /*split=*/true));
-  PREFLIGHT_TRY(tiles.merge, kernels.pipeline("attention_merge" + kernels.act_suffix(),
-                                              params::kAttentionTileBindings,
-                                              sizeof(params::AttentionTileParams),
-                                              {params::kPageTokens, layout.head_dim}));
-  PREFLIGHT_TRY(tiles.bindings, kernels.bind(*tiles.prefill, slices));
+  PREFLIGHT_TRY(tiles.merge,
+                kernels.pipeline("attention_merge" + kernels.act_suffix(), view.n_bindings(),
+                                 sizeof(params::AttentionTileParams),
+                                 {params::kPageTokens, layout.head_dim}));
+  PREFLIGHT_TRY(tiles.bindings, kernels.bind(*tiles.prefill, view.slices));
 
   const std::uint32_t max_ranges = max_key_ranges(params.window, context_tokens);
   tiles.params = {.n_heads = params.n_heads,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/forward/kv_view.h"
 #include "engine/forward/step_inputs.h"
 #include "engine/model/half.h"
 #include "shaders/params/attention.h"
@@ -100,10 +101,6 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
   const std::vector<std::uint32_t> shape = {tuning_.attention_lanes, layout.head_dim,
                                             layout.key_dim, layout.folded ? 1u : 0u,
                                             layout.n_rotated};
-  PREFLIGHT_TRY(
-      const vk::Pipeline* input,
-      kernels.pipeline("attention_input" + kernels.kv_suffix(), params::kAttentionInputBindings,
-                       sizeof(params::AttentionInputParams), shape));
   const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
       vk::whole(arena_.qkv),
       vk::whole(w.q_norm),
@@ -114,7 +111,13 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
       vk::whole(pages.keys),
       vk::whole(pages.values),
       vk::whole(arena_.q)};
-  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, kernels.bind(*input, input_slices));
+  const KvView view = kv_view(kernels, input_slices, params::kAttentionInputBindKeys,
+                              params::kAttentionInputBindValues);
+  PREFLIGHT_TRY(
+      const vk::Pipeline* input,
+      kernels.pipeline("attention_input" + kernels.kv_suffix() + view.suffix, view.n_bindings(),
+                       sizeof(params::AttentionInputParams), view.constants(shape)));
+  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, kernels.bind(*input, view.slices));
   ops.attention_input = RowOp::of(input, input_bindings,
                                   params::AttentionInputParams{.n_heads = config_.n_heads,
                                                                .n_kv_heads = layout.n_kv_heads,

@@ -4,6 +4,7 @@
 #include <array>
 #include <string>
 
+#include "engine/forward/kv_view.h"
 #include "engine/forward/step_inputs.h"
 #include "shaders/params/attention.h"
 #include "shaders/params/draft.h"
@@ -132,12 +133,6 @@ Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights
                                      .y = vk::whole(own_.raw_q),
                                      .x_stride = dim,
                                      .y_stride = q_values}));
-  PREFLIGHT_TRY(
-      const vk::Pipeline* input,
-      kernels.pipeline("attention_input" + kernels.kv_suffix(), params::kAttentionInputBindings,
-                       sizeof(params::AttentionInputParams),
-                       {tuning_.attention_lanes, layout.head_dim, layout.key_dim,
-                        layout.folded ? 1u : 0u, layout.n_rotated}));
   // The key norm is the target's: it stands in the query where the values serve as keys.
   const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
       vk::whole(own_.raw_q),
@@ -149,7 +144,15 @@ Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights
       vk::whole(pages.keys),
       vk::whole(pages.values),
       vk::whole(own_.q)};
-  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, kernels.bind(*input, input_slices));
+  const KvView view = kv_view(kernels, input_slices, params::kAttentionInputBindKeys,
+                              params::kAttentionInputBindValues);
+  PREFLIGHT_TRY(
+      const vk::Pipeline* input,
+      kernels.pipeline("attention_input" + kernels.kv_suffix() + view.suffix, view.n_bindings(),
+                       sizeof(params::AttentionInputParams),
+                       view.constants({tuning_.attention_lanes, layout.head_dim, layout.key_dim,
+                                       layout.folded ? 1u : 0u, layout.n_rotated})));
+  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, kernels.bind(*input, view.slices));
   // A grid of the query heads alone: no key and no value is stored.
   ops.attention_input = RowOp::of(input, input_bindings,
                                   params::AttentionInputParams{.n_heads = config.n_heads,

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "engine/forward/attention_op.h"
+#include "engine/forward/kv_view.h"
 #include "engine/model/half.h"
 #include "engine/reference/argmax.h"
 #include "engine/reference/attention.h"
@@ -268,15 +269,17 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
                                                   .v_offset = layout.v_offset,
                                                   .full = full ? 1u : 0u,
                                                   .epsilon = config_.rms_norm_eps};
-  PREFLIGHT_TRY(
-      const vk::Pipeline* input,
-      s_.kernels.pipeline("attention_input" + s_.kernels.kv_suffix(),
-                          params::kAttentionInputBindings, sizeof input_params, constants));
   const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
       vk::whole(s_.arena.qkv),       vk::whole(w.q_norm),     vk::whole(w.k_norm),
       vk::whole(s_.arena.row_infos), vk::whole(rope_buffer),  vk::whole(s_.arena.page_tables),
       vk::whole(pages.keys),         vk::whole(pages.values), vk::whole(s_.arena.q)};
-  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, s_.kernels.bind(*input, input_slices));
+  const KvView view = kv_view(s_.kernels, input_slices, params::kAttentionInputBindKeys,
+                              params::kAttentionInputBindValues);
+  PREFLIGHT_TRY(const vk::Pipeline* input,
+                s_.kernels.pipeline("attention_input" + s_.kernels.kv_suffix() + view.suffix,
+                                    view.n_bindings(), sizeof(params::AttentionInputParams),
+                                    view.constants(constants)));
+  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, s_.kernels.bind(*input, view.slices));
   const RowOp input_op =
       RowOp::of(input, input_bindings, input_params, config_.n_heads + 2 * layout.n_kv_heads);
 

@@ -17,6 +17,12 @@ const uint kAttentionSpecLanes = 0, kAttentionSpecHeadDim = 1, kAttentionSpecKey
     kAttentionSpecHeads = 4,           // attention*.comp: heads of a workgroup
     kAttentionSpecSplit = 5;           // attention_tile.comp: 1 for one key range of one row
 
+// Kernels of KV pages have variants for planes larger than one binding (include/kv_planes.glsl):
+// they see them in at most kKvWindows windows, of which all but the first are bound behind the
+// others.
+const uint kKvSpecWindowQuads = 8;  // groups of 4 values in a window
+const uint kKvWindows = 4;
+
 const uint kAttentionInputBindQkv = 0, kAttentionInputBindQNorm = 1, kAttentionInputBindKNorm = 2,
            kAttentionInputBindRowInfo = 3, kAttentionInputBindRope = 4,
            kAttentionInputBindPageTable = 5, kAttentionInputBindKeys = 6,

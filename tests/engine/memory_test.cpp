@@ -52,6 +52,7 @@ vk::DeviceDescription card() {
   device.vendor_id = 0x10de;
   device.subgroup_size = device.min_subgroup_size = device.max_subgroup_size = 32;
   device.max_workgroup_invocations = 1024;
+  device.max_storage_buffers = 32;
   device.max_storage_buffer_range = (std::uint64_t{4} << 30) - 1;
   device.max_allocation_bytes = std::uint64_t{4} << 30;
   device.best_tier = vk::Tier::kBase;  // float32 inputs: the larger scratch
@@ -108,6 +109,22 @@ TEST(Memory, AllOfThe12bFitsWhatWasPromised) {
     EXPECT_GT(plan->memory.total_bytes(), 7'000'000'000u);  // the weights are all there
     EXPECT_TRUE(check_budget(*plan, file->config(), card(), options).has_value());
   }
+}
+
+// 128 MiB is what a binding sees on lavapipe and on Adreno.
+TEST(Memory, TheWholeContextIsSeenThroughSmallBindings) {
+  const MadeModel made({.shape = model::MadeShape::k12b, .sparse = true});
+  const auto file = model::ModelFile::open(made.path(), {});
+  ASSERT_TRUE(file.has_value()) << file.error().message;
+  vk::DeviceDescription narrow = card();
+  narrow.max_storage_buffer_range = 128 << 20;
+  EngineOptions options;
+  options.context_tokens = 262144;
+  EXPECT_TRUE(plan_load(*file, nullptr, narrow, options).has_value());
+  narrow.max_storage_buffer_range = 32 << 20;
+  const auto refused = plan_load(*file, nullptr, narrow, options);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kLimit);
 }
 
 TEST(Memory, ARefusalNamesTheContextThatWouldFit) {
