@@ -56,6 +56,7 @@ Result<std::vector<Generation>> Engine::generate(
   };
 
   std::vector<float> logits;
+  std::uint64_t n_all_steps = 0;
   for (;;) {
     // What each answer appends in this step: what is pending, then what its schema forces.
     std::vector<Round> rounds;
@@ -150,6 +151,7 @@ Result<std::vector<Generation>> Engine::generate(
         works, forward::Phase::kGenerate, take_rows,
         [&](std::uint32_t n_step_rows) {
           n_steps++;
+          n_all_steps++;
           n_rows += n_step_rows;
           if (n_step_rows <= kMaxNarrowRows)
             impl.meter.narrow_steps++;
@@ -179,13 +181,16 @@ Result<std::vector<Generation>> Engine::generate(
   }
 
   std::vector<Generation> results;
+  std::size_t n_longest = 0;
   for (Answer& answer : answers) {
     Generation& result = answer.result;
+    n_longest = std::max(n_longest, result.ids.size());
     const std::size_t n_text =
         result.finish_reason == FinishReason::kStop ? result.ids.size() - 1 : result.ids.size();
     result.text = tokenizer().decode(std::span(result.ids).first(n_text), /*keep_special=*/true);
     results.push_back(std::move(result));
   }
+  if (n_longest > n_all_steps) impl.meter.saved_steps += n_longest - n_all_steps;
   return results;
 }
 

@@ -6,6 +6,7 @@
 
 #include "engine/engine_impl.h"
 #include "engine/media/image.h"
+#include "engine/position_keys.h"
 
 namespace preflight::engine {
 
@@ -59,11 +60,30 @@ Result<SequenceId> Engine::open() {
   return SequenceId{id};
 }
 
+Result<CachedSequence> Engine::open_cached(std::span<const Input> inputs) {
+  PREFLIGHT_TRY(const SequenceId id, open());
+  std::vector<kv::PositionKey> keys = position_keys(inputs, config().vision_bidirectional);
+  if (!keys.empty()) keys.pop_back();  // generation needs an input to go on from
+  Sequence& sequence = impl_->at(id);
+  sequence.pages = impl_->prefix_cache->find(*impl_->pools, keys);
+  keys.resize(sequence.pages.length());
+  sequence.keys = std::move(keys);
+  impl_->meter.cached_tokens += sequence.pages.length();
+  return CachedSequence{.sequence = id, .n_cached = sequence.pages.length()};
+}
+
+void Engine::bookmark(SequenceId sequence) {
+  const Sequence& kept = impl_->at(sequence);
+  const auto keys = std::span(kept.keys).first(kept.pages.length());
+  impl_->prefix_cache->put(*impl_->pools, keys, kept.pages);
+}
+
 Result<SequenceId> Engine::fork(SequenceId sequence) {
   PREFLIGHT_TRY(const SequenceId id, open());
   const Sequence& from = impl_->at(sequence);
   Sequence& to = impl_->at(id);
   to.pages = from.pages.fork(*impl_->pools);
+  to.keys = from.keys;
   to.pending = from.pending;
   return id;
 }
@@ -100,7 +120,9 @@ Work Engine::Impl::work_of(SequenceId id, std::span<const Input> more) {
   for (const PendingInput& pending : work.sequence->pending)
     work.inputs.push_back({.token = pending.token,
                            .soft_row = pending.soft_row.empty() ? nullptr : pending.soft_row.data(),
-                           .vision = false});
+                           .vision = false,
+                           .medium = pending.medium,
+                           .medium_index = pending.medium_index});
   work.inputs.insert(work.inputs.end(), more.begin(), more.end());
   return work;
 }
@@ -115,7 +137,10 @@ Result<void> Engine::Impl::append(std::span<Work> works, const Progress& progres
     std::vector<Input>& inputs = works[i].inputs;
     if (!inputs.empty() && !inputs.back().vision) {
       const Input& last = inputs.back();
-      PendingInput kept{.token = last.token, .soft_row = {}};
+      PendingInput kept{.token = last.token,
+                        .soft_row = {},
+                        .medium = last.medium,
+                        .medium_index = last.medium_index};
       if (last.soft_row != nullptr)
         kept.soft_row.assign(last.soft_row, last.soft_row + config().model_dim);
       pending[i].push_back(std::move(kept));

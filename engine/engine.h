@@ -13,6 +13,7 @@
 #include "engine/generate/choice_reader.h"
 #include "engine/generate/constraint.h"
 #include "engine/generate/vocabulary.h"
+#include "engine/kv/position_key.h"
 #include "engine/model/model_config.h"
 #include "engine/text/tokenizer.h"
 #include "vk/device.h"
@@ -43,18 +44,24 @@ struct EngineOptions {
   /// Sizes that stand before the tuning table's; default: those that tune() kept in
   /// device.cache_dir.
   std::optional<std::vector<forward::TunedValue>> tuned;
+  /// Beginnings of sequences that may be kept for later ones (Engine::bookmark); fewer where memory
+  /// is short. Each costs a sliding window of pages, 335 MB on the 12B.
+  std::uint32_t max_bookmarks = 2;
 };
 
 /// What loading would need and what it found; in bytes.
 struct MemoryPlan {
   std::uint64_t weights_bytes = 0;
   std::uint64_t pages_bytes = 0;
+  std::uint64_t bookmarks_bytes = 0;  ///< pages for max_bookmarks more windows
   std::uint64_t arena_bytes = 0;
   std::uint64_t staging_bytes = 0;
   std::uint64_t drafter_bytes = 0;  ///< its weights and scratch
   std::uint64_t budget_bytes = 0;
+  std::uint32_t max_bookmarks = 0;
   [[nodiscard]] std::uint64_t total_bytes() const {
-    return weights_bytes + pages_bytes + arena_bytes + staging_bytes + drafter_bytes;
+    return weights_bytes + pages_bytes + bookmarks_bytes + arena_bytes + staging_bytes +
+           drafter_bytes;
   }
 };
 
@@ -70,10 +77,19 @@ struct Input {
   std::int32_t token = 0;           ///< the id; for a soft token the placeholder's
   const float* soft_row = nullptr;  ///< f32 [model_dim], read during the call; null for a token
   bool vision = false;              ///< a run of these is one block that attends both ways
+  /// Of a soft token, for the prefix cache: which medium it is a part of, and which part.
+  kv::MediumKey medium{};
+  std::uint32_t medium_index = 0;
 };
 
 /// An open sequence. Valid until close(); forks are sequences of their own.
 enum class SequenceId : std::uint32_t {};
+
+/// What open_cached() opened.
+struct CachedSequence {
+  SequenceId sequence{};
+  std::uint32_t n_cached = 0;  ///< inputs that it holds already
+};
 
 struct GenerateRow {
   SequenceId sequence{};
@@ -111,12 +127,15 @@ struct Generation {
 /// Work done since the engine was loaded; differences give a pass's share.
 struct Meter {
   std::uint64_t prefilled_tokens = 0;
+  std::uint64_t cached_tokens = 0;  ///< that open_cached() found, and nobody prefilled again
   std::uint64_t generated_tokens = 0;
   std::uint64_t forced_tokens = 0;
   std::uint64_t drafted_tokens = 0;
   std::uint64_t accepted_tokens = 0;
   std::uint64_t narrow_steps = 0;  ///< steps of at most kMaxNarrowRows rows
   std::uint64_t wide_steps = 0;
+  /// By how many the steps of generate() are fewer than one for each token of the longest answer.
+  std::uint64_t saved_steps = 0;
   double prefill_seconds = 0;
   double generate_seconds = 0;
 };
@@ -165,6 +184,14 @@ class Engine {
   [[nodiscard]] Result<SoftTokens> embed_audio(std::span<const float> samples);
 
   [[nodiscard]] Result<SequenceId> open();
+  /// A sequence that holds the longest beginning of `inputs` that the bookmarks have, though never
+  /// all of them: the caller appends those from n_cached on. What follows is equal to the bit to
+  /// what it is without the cache. Soft rows are not read; media are told apart by their keys.
+  [[nodiscard]] Result<CachedSequence> open_cached(std::span<const Input> inputs);
+  /// Keeps what the sequence holds, pending input left out, for open_cached(), also beyond close().
+  /// A bookmark is given up for a newer one, or where open sequences need its pages; the one that
+  /// was not used for the longest time goes first.
+  void bookmark(SequenceId sequence);
   /// A sequence with the same content; complete pages are shared, the last one is copied when
   /// written.
   [[nodiscard]] Result<SequenceId> fork(SequenceId sequence);

@@ -17,6 +17,7 @@
 #include "engine/forward/kernels.h"
 #include "engine/forward/model_weights.h"
 #include "engine/forward/self_test.h"
+#include "engine/kv/prefix_cache.h"
 #include "engine/model/drafter_file.h"
 #include "engine/model/model_file.h"
 #include "engine/scheduler.h"
@@ -61,6 +62,7 @@ struct Engine::Impl {
   std::unique_ptr<forward::Drafter> drafter;
   std::optional<Drafting> drafting;
   std::optional<kv::Pools> pools;
+  std::optional<kv::PrefixCache> prefix_cache;
   std::optional<Scheduler> scheduler;
 
   std::unordered_map<std::uint32_t, Sequence> sequences;

@@ -118,7 +118,8 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                                 .full = kv::PagePool(impl->plan.full_pages),
                                 .page_tokens = kPageTokens,
                                 .sliding_window = config.sliding_window});
-  impl->scheduler.emplace(*impl->decoder, *impl->pools, config, impl->plan);
+  impl->prefix_cache.emplace(impl->memory.max_bookmarks);
+  impl->scheduler.emplace(*impl->decoder, *impl->pools, *impl->prefix_cache, config, impl->plan);
   impl->free_text_mask = make_free_text_mask(config, impl->file.special_tokens());
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }

@@ -36,6 +36,11 @@ std::uint32_t sliding_pages(const model::ModelConfig& config, std::uint32_t max_
   return std::min(all, pages_for(window + max_rows) + 2 + kOwnPages * (max_sequences - 1));
 }
 
+/// Pages of the sliding pool that a bookmark may hold: a window that begins inside a page.
+std::uint32_t bookmark_pages(const model::ModelConfig& config, std::uint32_t context_tokens) {
+  return pages_for(std::min(config.sliding_window, context_tokens)) + 1;
+}
+
 /// The largest plane of a layer's pages must be in sight of the device's bindings.
 Result<void> check_page_ranges(const forward::ArenaPlan& plan, bool kv16,
                                const vk::DeviceDescription& device) {
@@ -69,6 +74,32 @@ forward::ArenaPlan plan_arena(const model::ModelConfig& config, const EngineOpti
   plan.full_pages = pages_for(context_tokens) + options.max_sequences;
   plan.sliding_pages = sliding_pages(config, plan.max_rows, context_tokens, options.max_sequences);
   return plan;
+}
+
+/// The same with room for bookmarks: of full layers they have what open sequences leave, and each a
+/// last page of its own.
+forward::ArenaPlan with_bookmarks(forward::ArenaPlan plan, const model::ModelConfig& config,
+                                  std::uint32_t n_bookmarks) {
+  plan.full_pages += n_bookmarks;
+  plan.sliding_pages += n_bookmarks * bookmark_pages(config, plan.context_tokens);
+  return plan;
+}
+
+/// As many bookmarks as were asked for, or as fit beside the rest.
+void plan_bookmarks(LoadPlan& plan, const model::ModelConfig& config,
+                    const vk::DeviceDescription& device, std::uint32_t most) {
+  MemoryPlan& memory = plan.memory;
+  for (std::uint32_t n = most; n > 0; n--) {
+    const forward::ArenaPlan larger = with_bookmarks(plan.arena, config, n);
+    const std::uint64_t more_bytes = larger.page_bytes(config, plan.kv16) - memory.pages_bytes;
+    const bool fits = memory.total_bytes() + more_bytes <= memory.budget_bytes &&
+                      check_page_ranges(larger, plan.kv16, device).has_value();
+    if (!fits) continue;
+    plan.arena = larger;
+    memory.bookmarks_bytes = more_bytes;
+    memory.max_bookmarks = n;
+    return;
+  }
 }
 
 /// The largest context whose whole need fits the budget; 0 when not even one page does.
@@ -131,9 +162,13 @@ Result<void> check_tier(vk::Tier tier, const vk::DeviceDescription& device,
 }  // namespace
 
 Result<void> check_options(const EngineOptions& options) {
-  if (options.max_sequences != 0 && options.max_sequences <= 256) return {};
-  return fail(ErrorCode::kInvalidInput,
-              fmt::format("max_sequences is {}, expected 1 to 256", options.max_sequences));
+  if (options.max_sequences == 0 || options.max_sequences > 256)
+    return fail(ErrorCode::kInvalidInput,
+                fmt::format("max_sequences is {}, expected 1 to 256", options.max_sequences));
+  if (options.max_bookmarks > 256)
+    return fail(ErrorCode::kInvalidInput,
+                fmt::format("max_bookmarks is {}, expected 0 to 256", options.max_bookmarks));
+  return {};
 }
 
 Result<std::optional<model::DrafterFile>> open_drafter(const EngineOptions& options,
@@ -177,6 +212,7 @@ Result<LoadPlan> plan_load(const model::ModelFile& file, const model::DrafterFil
     memory.drafter_bytes += forward::DraftArena::bytes(drafter->config(), plan.arena, plan.act16);
   }
   memory.budget_bytes = device.budget_bytes;
+  plan_bookmarks(plan, config, device, options.max_bookmarks);
   return plan;
 }
 

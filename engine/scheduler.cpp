@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "shaders/params/step.h"
+#include "engine/position_keys.h"
 
 namespace preflight::engine {
 namespace {
@@ -48,41 +48,47 @@ Result<std::vector<Scheduler::Piece>> Scheduler::next_pieces(
   return pieces;
 }
 
-Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> pieces,
-                                 forward::Phase phase, const Cancelled& cancelled) {
-  std::vector<std::uint32_t> lengths;  // to go back to
+/// Makes room for the pieces in their sequences. After an error all are as they were.
+Result<void> Scheduler::extend(std::span<Work> works, std::span<const Piece> pieces) {
   std::vector<kv::PageCopy> copies;
-  const auto take_back = [&] {
-    for (std::size_t i = 0; i < lengths.size(); i++)
-      works[pieces[i].work].sequence->pages.truncate(pools_, lengths[i]);
-  };
-
+  std::size_t n_extended = 0;
   Result<void> extended;
   for (const Piece& piece : pieces) {
-    kv::SequencePages& pages = works[piece.work].sequence->pages;
-    const std::uint32_t length = pages.length();
-    if (length + piece.n > plan_.context_tokens) {
-      extended = fail(ErrorCode::kLimit, fmt::format("{} positions do not fit the context of {}",
-                                                     length + piece.n, plan_.context_tokens));
-      break;
-    }
-    auto copied = pages.extend(pools_, static_cast<std::uint32_t>(piece.n));
+    auto copied =
+        works[piece.work].sequence->pages.extend(pools_, static_cast<std::uint32_t>(piece.n));
     if (!copied) {
       extended = tl::unexpected(std::move(copied).error());
       break;
     }
-    lengths.push_back(length);
+    n_extended++;
     copies.insert(copies.end(), copied->begin(), copied->end());
   }
   // The tables already name the copies, so they are made even if a later sequence found no room.
-  if (Result<void> copied = decoder_.copy_pages(copies); !copied) {
-    take_back();
-    return copied;
+  if (Result<void> copied = decoder_.copy_pages(copies); !copied) extended = std::move(copied);
+  if (!extended) take_back(works, pieces.first(n_extended));
+  return extended;
+}
+
+void Scheduler::take_back(std::span<Work> works, std::span<const Piece> pieces) {
+  for (const Piece& piece : pieces) {
+    kv::SequencePages& pages = works[piece.work].sequence->pages;
+    pages.truncate(pools_, pages.length() - static_cast<std::uint32_t>(piece.n));
   }
-  if (!extended) {
-    take_back();
-    return extended;
+}
+
+Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> pieces,
+                                 forward::Phase phase, const Cancelled& cancelled) {
+  for (const Piece& piece : pieces) {
+    const std::size_t length = works[piece.work].sequence->pages.length() + piece.n;
+    if (length > plan_.context_tokens)
+      return fail(ErrorCode::kLimit, fmt::format("{} positions do not fit the context of {}",
+                                                 length, plan_.context_tokens));
   }
+  Result<void> extended = extend(works, pieces);
+  while (!extended && extended.error().code == ErrorCode::kLimit &&
+         prefix_cache_.give_up_oldest(pools_))
+    extended = extend(works, pieces);
+  if (!extended) return extended;
 
   forward::Step step;
   step.phase = phase;
@@ -92,25 +98,20 @@ Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> p
     const auto sequence = static_cast<std::uint32_t>(step.sequences.size());
     const auto base = pages.length() - static_cast<std::uint32_t>(piece.n);
     step.sequences.push_back({pages.sliding(), pages.full()});
-    std::size_t end = 0;  // of the block at hand
-    for (std::size_t i = 0; i < piece.n; i++) {
-      const Input& input = work.inputs[piece.first + i];
-      const auto position = base + static_cast<std::uint32_t>(i);
-      std::uint32_t last_visible = position;
-      if (input.vision && config_.vision_bidirectional) {
-        if (end <= piece.first + i) end = block_end(work.inputs, piece.first + i);
-        last_visible = base + static_cast<std::uint32_t>(end - piece.first) - 1;
-      }
+    const auto inputs = std::span(work.inputs).subspan(piece.first, piece.n);
+    const std::vector<kv::PositionKey> keys = position_keys(inputs, config_.vision_bidirectional);
+    for (std::uint32_t i = 0; i < inputs.size(); i++)
       step.rows.push_back({.sequence = sequence,
-                           .position = position,
-                           .rope_position = position,
-                           .last_visible = last_visible,
-                           .token = input.token,
-                           .soft_row = input.soft_row});
-    }
+                           .position = base + i,
+                           .rope_position = base + i,
+                           .last_visible = base + i + keys[i].reach,
+                           .token = inputs[i].token,
+                           .soft_row = inputs[i].soft_row});
+    work.sequence->keys.resize(base);
+    work.sequence->keys.insert(work.sequence->keys.end(), keys.begin(), keys.end());
   }
   if (Result<void> ran = decoder_.run(step, cancelled); !ran) {
-    take_back();
+    take_back(works, pieces);
     return ran;
   }
   for (const Piece& piece : pieces)

@@ -9,6 +9,7 @@
 #include "engine/forward/arena.h"
 #include "engine/forward/decoder.h"
 #include "engine/forward/step.h"
+#include "engine/kv/prefix_cache.h"
 #include "engine/kv/sequence_pages.h"
 
 namespace preflight::engine {
@@ -17,11 +18,14 @@ namespace preflight::engine {
 struct PendingInput {
   std::int32_t token = 0;
   std::vector<float> soft_row;  ///< empty: a token
+  kv::MediumKey medium{};
+  std::uint32_t medium_index = 0;
 };
 
 /// An open sequence: its cache, and inputs whose rows nobody has needed yet.
 struct Sequence {
   kv::SequencePages pages;
+  std::vector<kv::PositionKey> keys;  ///< of what the pages hold; what is beyond them is void
   std::vector<PendingInput> pending;
 };
 
@@ -43,6 +47,7 @@ struct WantedRow {
 };
 
 /// Packs inputs of several sequences into steps and runs them. Chunks never split a vision block.
+/// Where pages are short, bookmarks are given up for them.
 /// After an error or a cancellation every sequence holds what it held before the failing step.
 class Scheduler {
  public:
@@ -50,9 +55,13 @@ class Scheduler {
   /// Called after each step with the number of its rows.
   using StepDone = std::function<void(std::uint32_t n_rows)>;
 
-  Scheduler(forward::Decoder& decoder, kv::Pools& pools, const model::ModelConfig& config,
-            const forward::ArenaPlan& plan)
-      : decoder_(decoder), pools_(pools), config_(config), plan_(plan) {}
+  Scheduler(forward::Decoder& decoder, kv::Pools& pools, kv::PrefixCache& prefix_cache,
+            const model::ModelConfig& config, const forward::ArenaPlan& plan)
+      : decoder_(decoder),
+        pools_(pools),
+        prefix_cache_(prefix_cache),
+        config_(config),
+        plan_(plan) {}
 
   [[nodiscard]] Result<void> run(std::span<Work> works, forward::Phase phase,
                                  const TakeRows& take_rows, const StepDone& step_done,
@@ -68,11 +77,14 @@ class Scheduler {
                                          std::span<const std::size_t> done) const;
   Result<std::size_t> fitting(const Work& work, std::size_t first, std::size_t room,
                               bool step_is_empty) const;
+  Result<void> extend(std::span<Work> works, std::span<const Piece> pieces);
+  void take_back(std::span<Work> works, std::span<const Piece> pieces);
   Result<void> run_step(std::span<Work> works, std::span<const Piece> pieces, forward::Phase phase,
                         const Cancelled& cancelled);
 
   forward::Decoder& decoder_;
   kv::Pools& pools_;
+  kv::PrefixCache& prefix_cache_;
   const model::ModelConfig& config_;
   const forward::ArenaPlan& plan_;
 };

@@ -88,6 +88,7 @@ Result<TuneResult> tune(const EngineOptions& options,
   EngineOptions trial = options;
   trial.drafter.clear();
   trial.max_sequences = 1;
+  trial.max_bookmarks = 0;
   trial.context_tokens = 1024;
   trial.tuned.emplace();
   PREFLIGHT_TRY(const TuneTimes base, measure(trial));

@@ -66,8 +66,12 @@ void SequencePages::truncate(Pools& pools, std::uint32_t length) {
   }
   length_ = length;
   // The next row must find its window: pages given back behind it cannot come again.
+  PREFLIGHT_ASSERT(holds_window(pools, length));
+}
+
+bool SequencePages::holds_window(const Pools& pools, std::uint32_t length) const {
   const std::size_t first_page = first_visible(pools, length) / pools.page_tokens;
-  PREFLIGHT_ASSERT(first_page >= sliding_.size() || sliding_[first_page] != kNoPage);
+  return first_page >= sliding_.size() || sliding_[first_page] != kNoPage;
 }
 
 void SequencePages::release_behind_window(Pools& pools) {

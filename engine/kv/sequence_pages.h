@@ -43,6 +43,8 @@ class SequencePages {
   /// that were not accepted. `length` <= length(), and not before the positions that
   /// release_behind_window() was last told: what those saw is gone.
   void truncate(Pools& pools, std::uint32_t length);
+  /// Whether the sliding pages that a row at `length` <= length() sees are still there.
+  [[nodiscard]] bool holds_window(const Pools& pools, std::uint32_t length) const;
   /// Gives back sliding pages that no row from position length() on can see.
   void release_behind_window(Pools& pools);
   [[nodiscard]] SequencePages fork(Pools& pools) const;

@@ -28,6 +28,7 @@ engine::EngineOptions to_engine_options(const EngineOptions& options) {
   engine_options.kv = options.kv == "f32" ? engine::KvFormat::kF32 : engine::KvFormat::kF16;
   engine_options.context_tokens = options.context_tokens;
   engine_options.max_sequences = 1;
+  engine_options.max_bookmarks = 0;
   return engine_options;
 }
 

@@ -102,6 +102,7 @@ TEST(Memory, AllOfThe12bFitsWhatWasPromised) {
     EngineOptions options;
     options.context_tokens = promise.context_tokens;
     options.max_sequences = 1;
+    options.max_bookmarks = 0;
     const auto plan = plan_load(*file, nullptr, card(), options);
     ASSERT_TRUE(plan.has_value()) << plan.error().message;
     EXPECT_EQ(plan->arena.context_tokens, promise.context_tokens);
@@ -125,6 +126,29 @@ TEST(Memory, TheWholeContextIsSeenThroughSmallBindings) {
   const auto refused = plan_load(*file, nullptr, narrow, options);
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, ErrorCode::kLimit);
+}
+
+TEST(Memory, BookmarksArePlannedAndGoFirstWhereMemoryIsShort) {
+  const MadeModel made({.shape = model::MadeShape::k12b, .sparse = true});
+  const auto file = model::ModelFile::open(made.path(), {});
+  ASSERT_TRUE(file.has_value()) << file.error().message;
+  const EngineOptions options;
+  const auto two = plan_load(*file, nullptr, card(), options);
+  ASSERT_TRUE(two.has_value()) << two.error().message;
+  EXPECT_EQ(two->memory.max_bookmarks, 2u);
+  // A window of 1,024 positions is 335.5 MB in 16 bits; the page it begins inside of, and the last
+  // one of the full layers, come on top.
+  EXPECT_GT(two->memory.bookmarks_bytes, 2 * 335'500'000u);
+  EXPECT_LT(two->memory.bookmarks_bytes, 2 * 360'000'000u);
+  vk::DeviceDescription small = card();
+  for (std::uint32_t n = 0; n < 2; n++) {
+    small.budget_bytes = two->memory.total_bytes() - two->memory.bookmarks_bytes +
+                         n * (two->memory.bookmarks_bytes / 2);
+    const auto fewer = plan_load(*file, nullptr, small, options);
+    ASSERT_TRUE(fewer.has_value()) << fewer.error().message;
+    EXPECT_EQ(fewer->memory.max_bookmarks, n);
+    EXPECT_TRUE(check_budget(*fewer, file->config(), small, options).has_value());
+  }
 }
 
 TEST(Memory, ARefusalNamesTheContextThatWouldFit) {
