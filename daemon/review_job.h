@@ -47,6 +47,7 @@ struct ReviewerSettings {
   std::string tier = "auto";         ///< "auto", "base", "f16", "coopmat"
   std::string kv = "auto";           ///< "auto", "f16", "f32": number format of the KV pages
   std::uint32_t context_tokens = 0;  ///< 0: what a review needs
+  std::uint32_t bookmarks = 2;       ///< beginnings of prompts kept on the device for later reviews
   // Limits on hostile input (creative-review C.5); a bundle over one of them is refused by name.
   std::uint64_t max_bundle_bytes = std::uint64_t{4} << 30;
   std::uint32_t max_files = 256;
@@ -69,6 +70,9 @@ struct EngineHealth {
   std::string weight_types;  ///< of the model's matrices
   std::string device, driver, vulkan, tier;
   bool software = false;
+  // Since the model was loaded.
+  std::uint64_t prefilled_tokens = 0, cached_tokens = 0, generated_tokens = 0, forced_tokens = 0;
+  std::uint64_t saved_steps = 0;
   std::int64_t last_fault_ms = 0;  ///< wall clock, milliseconds since 1970; 0: none
   std::string last_fault;
   std::string decoder_fault;  ///< why no media file can be opened; empty: the decoder is there

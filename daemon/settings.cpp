@@ -55,6 +55,7 @@ std::vector<Setting> table_of(Settings& s) {
       {"model.path", Path{&r.model}},
       {"model.mmproj", Path{&r.mmproj}},
       {"model.context_tokens", Number{&r.context_tokens, 1, 0, 262'144}},
+      {"model.bookmarks", Number{&r.bookmarks, 1, 0, 64}},
       {"device.name", Text{&r.device}},
       {"device.tier", Word{&r.tier, {"auto", "base", "f16", "coopmat"}}},
       {"device.kv", Word{&r.kv, {"auto", "f16", "f32"}}},

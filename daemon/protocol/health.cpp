@@ -21,6 +21,12 @@ std::string to_json(const Health& health) {
                 {"driver", health.device.driver},
                 {"tier", health.device.tier},
                 {"software", health.device.software}}},
+              {"work",
+               {{"prefilled_tokens", health.work.prefilled_tokens},
+                {"cached_tokens", health.work.cached_tokens},
+                {"generated_tokens", health.work.generated_tokens},
+                {"forced_tokens", health.work.forced_tokens},
+                {"saved_steps", health.work.saved_steps}}},
               {"queue",
                {{"queued", health.queue.queued},
                 {"running", health.queue.running},
@@ -55,6 +61,12 @@ Decoded<Health> parse_health(std::string_view body) {
   device.take("driver", health.device.driver);
   device.take("tier", health.device.tier);
   device.take("software", health.device.software);
+  FieldReader work(top.child("work"), "/work");
+  work.take("prefilled_tokens", health.work.prefilled_tokens);
+  work.take("cached_tokens", health.work.cached_tokens);
+  work.take("generated_tokens", health.work.generated_tokens);
+  work.take("forced_tokens", health.work.forced_tokens);
+  work.take("saved_steps", health.work.saved_steps);
   FieldReader queue(top.child("queue"), "/queue");
   queue.take("queued", health.queue.queued);
   queue.take("running", health.queue.running);
@@ -66,7 +78,7 @@ Decoded<Health> parse_health(std::string_view body) {
   FieldReader fault(top.child("last_fault"), "/last_fault");
   fault.take("at_ms", health.last_fault.at_ms);
   fault.take("message", health.last_fault.message);
-  for (const FieldReader* part : {&top, &model, &device, &queue, &spool, &fault})
+  for (const FieldReader* part : {&top, &model, &device, &work, &queue, &spool, &fault})
     if (!part->good()) return tl::unexpected(part->error());
   return health;
 }

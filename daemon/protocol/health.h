@@ -22,6 +22,13 @@ struct Health {
     std::string name, driver, tier;  ///< empty without a device
     bool software = false;           ///< a CPU behind a Vulkan driver
   } device;
+  /// The model's work since it was loaded.
+  struct Work {
+    std::uint64_t prefilled_tokens = 0;
+    std::uint64_t cached_tokens = 0;  ///< that did not have to be prefilled again
+    std::uint64_t generated_tokens = 0, forced_tokens = 0;
+    std::uint64_t saved_steps = 0;  ///< of decoding, by text that a schema forces
+  } work;
   struct Queue {
     std::uint64_t queued = 0, running = 0, limit = 0;
   } queue;

@@ -21,6 +21,7 @@ engine::EngineOptions engine_options(const ReviewerSettings& settings) {
   options.context_tokens =
       settings.context_tokens == 0 ? kDefaultContextTokens : settings.context_tokens;
   options.max_sequences = kMaxSequences;
+  options.max_bookmarks = settings.bookmarks;
   return options;
 }
 

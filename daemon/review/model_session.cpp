@@ -1,11 +1,14 @@
 #include "daemon/review/model_session.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstddef>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "daemon/protocol/bundle.h"
+#include "daemon/protocol/sha256.h"
 #include "engine/media/image.h"
 #include "engine/media/sound.h"
 
@@ -36,6 +39,26 @@ Result<media::ImagePatches> patches_of(const PromptPart& part) {
   return media::cut_patches(picture);
 }
 
+/// Of all that the soft tokens are made of: nobody can make another medium pass for this one.
+kv::MediumKey medium_key(const PromptPart& part) {
+  protocol::Sha256 hash;
+  if (part.picture != nullptr) {
+    const media::RgbImage& picture = *part.picture;
+    hash.update(fmt::format("picture {} {} {} ", picture.width, picture.height, part.budget));
+    hash.update(std::as_bytes(std::span(picture.pixels)));
+  } else {
+    hash.update("sound ");
+    hash.update(std::as_bytes(std::span(*part.samples)));
+  }
+  const std::string hex = hash.finish();
+  const auto word = [&](std::size_t at) {
+    std::uint64_t value = 0;
+    std::from_chars(hex.data() + at, hex.data() + at + 16, value, 16);
+    return value;
+  };
+  return {.high = word(0), .low = word(16)};
+}
+
 std::uint64_t picture_tokens(const PromptPart& part) {
   media::Size size{part.picture->width, part.picture->height};
   if (part.budget != 0) {
@@ -44,6 +67,11 @@ std::uint64_t picture_tokens(const PromptPart& part) {
     size = *target;
   }
   return std::uint64_t{size.width / media::kPatchSide} * (size.height / media::kPatchSide);
+}
+
+std::uint64_t soft_tokens(const PromptPart& part) {
+  return part.picture != nullptr ? picture_tokens(part)
+                                 : media::n_audio_frames(part.samples->size());
 }
 
 }  // namespace
@@ -62,9 +90,7 @@ std::uint64_t ModelSession::count_tokens(const Prompt& prompt) const {
     const std::vector<text::Segment> segments = words_from(prompt, at);
     if (!segments.empty()) tokens += engine_->tokenizer().encode(segments).size();
     if (at == prompt.size()) break;
-    const PromptPart& part = prompt[at++];
-    tokens += 2 + (part.picture != nullptr ? picture_tokens(part)
-                                           : media::n_audio_frames(part.samples->size()));
+    tokens += 2 + soft_tokens(prompt[at++]);
   }
   return tokens;
 }
@@ -83,42 +109,94 @@ Result<SequenceId> ModelSession::fork(SequenceId sequence) {
   return fork;
 }
 
-Result<ModelSession::Encoded> ModelSession::encode(const Prompt& prompt, bool first) {
+ModelSession::Encoded ModelSession::start(bool first) const {
   const model::SpecialTokens& special = engine_->special_tokens();
   Encoded out;
-  const std::size_t dim = engine_->config().model_dim;
-  if (first && special.bos >= 0) out.inputs.push_back({special.bos, nullptr, false});
+  if (first && special.bos >= 0) out.inputs.push_back({.token = special.bos});
+  return out;
+}
+
+void ModelSession::encode(const Prompt& prompt, Encoded& to) const {
+  const model::SpecialTokens& special = engine_->special_tokens();
   for (std::size_t at = 0; at < prompt.size();) {
     const std::vector<text::Segment> segments = words_from(prompt, at);
     if (!segments.empty()) {
       for (const std::int32_t id : engine_->tokenizer().encode(segments))
-        out.inputs.push_back({id, nullptr, false});
+        to.inputs.push_back({.token = id});
     }
     if (at == prompt.size()) break;
     const PromptPart& part = prompt[at++];
     const bool picture = part.picture != nullptr;
-    engine::SoftTokens soft;
-    if (picture) {
-      PREFLIGHT_TRY(const media::ImagePatches patches, patches_of(part));
-      PREFLIGHT_TRY(soft, engine_->embed_image(patches));
-    } else {
-      PREFLIGHT_TRY(soft, engine_->embed_audio(*part.samples));
+    to.inputs.push_back({.token = picture ? special.boi : special.boa});
+    to.media.push_back(
+        {.part = &part, .first = to.inputs.size(), .n = soft_tokens(part), .soft = {}});
+    const kv::MediumKey key = medium_key(part);
+    for (std::uint32_t i = 0; i < to.media.back().n; ++i) {
+      to.inputs.push_back({.token = picture ? special.image : special.audio,
+                           .vision = picture,
+                           .medium = key,
+                           .medium_index = i});
     }
-    out.soft.push_back(std::move(soft));
-    const engine::SoftTokens& rows = out.soft.back();
-    out.inputs.push_back({picture ? special.boi : special.boa, nullptr, false});
-    for (std::uint32_t i = 0; i < rows.n_tokens; ++i) {
-      out.inputs.push_back(
-          {picture ? special.image : special.audio, rows.rows.data() + i * dim, picture});
-    }
-    out.inputs.push_back({picture ? special.eoi : special.eoa, nullptr, false});
+    to.inputs.push_back({.token = picture ? special.eoi : special.eoa});
   }
-  return out;
+}
+
+Result<void> ModelSession::embed(Encoded& encoded, std::size_t n_cached) {
+  const std::size_t dim = engine_->config().model_dim;
+  for (Medium& medium : encoded.media) {
+    if (medium.first + medium.n <= n_cached) continue;
+    if (medium.part->picture != nullptr) {
+      PREFLIGHT_TRY(const media::ImagePatches patches, patches_of(*medium.part));
+      PREFLIGHT_TRY(medium.soft, engine_->embed_image(patches));
+    } else {
+      PREFLIGHT_TRY(medium.soft, engine_->embed_audio(*medium.part->samples));
+    }
+    if (medium.soft.n_tokens != medium.n)
+      return fail(ErrorCode::kInternal, fmt::format("a medium has {} soft tokens, expected {}",
+                                                    medium.soft.n_tokens, medium.n));
+    for (std::size_t i = 0; i < medium.n; ++i)
+      encoded.inputs[medium.first + i].soft_row = medium.soft.rows.data() + i * dim;
+  }
+  return {};
+}
+
+Result<SequenceId> ModelSession::begin(std::span<const Prompt> stages, const Progress& progress,
+                                       const Cancelled& cancelled) {
+  Encoded encoded = start(/*first=*/true);
+  std::vector<std::size_t> ends;
+  for (const Prompt& stage : stages) {
+    encode(stage, encoded);
+    ends.push_back(encoded.inputs.size());
+  }
+  PREFLIGHT_TRY(const engine::CachedSequence opened, engine_->open_cached(encoded.inputs));
+  std::size_t done = opened.n_cached;
+  const auto read = [&]() -> Result<void> {
+    PREFLIGHT_TRY_VOID(embed(encoded, done));
+    const std::size_t total = encoded.inputs.size() - opened.n_cached;
+    for (const std::size_t end : ends) {
+      if (end <= done) continue;
+      const auto count = [&](std::uint64_t tokens, std::uint64_t) {
+        if (progress) progress(done - opened.n_cached + tokens, total);
+      };
+      PREFLIGHT_TRY_VOID(engine_->prefill(
+          opened.sequence, std::span(encoded.inputs).subspan(done, end - done), count, cancelled));
+      engine_->bookmark(opened.sequence);
+      done = end;
+    }
+    return {};
+  };
+  if (Result<void> ran = read(); !ran) {
+    engine_->close(opened.sequence);
+    return tl::unexpected(ran.error());
+  }
+  return opened.sequence;
 }
 
 Result<void> ModelSession::prefill(SequenceId sequence, const Prompt& prompt, bool first,
                                    const Progress& progress, const Cancelled& cancelled) {
-  PREFLIGHT_TRY(const Encoded encoded, encode(prompt, first));
+  Encoded encoded = start(first);
+  encode(prompt, encoded);
+  PREFLIGHT_TRY_VOID(embed(encoded, 0));
   return engine_->prefill(sequence, encoded.inputs, progress, cancelled);
 }
 
@@ -128,10 +206,11 @@ Result<void> ModelSession::prefill_many(std::span<const SequenceId> sequences,
   std::vector<Encoded> encoded;
   std::vector<std::vector<Input>> inputs;
   for (const Prompt& prompt : prompts) {
-    PREFLIGHT_TRY(Encoded one, encode(prompt, first));
-    encoded.push_back(std::move(one));
+    encoded.push_back(start(first));
+    encode(prompt, encoded.back());
+    PREFLIGHT_TRY_VOID(embed(encoded.back(), 0));
+    inputs.push_back(std::move(encoded.back().inputs));
   }
-  for (Encoded& one : encoded) inputs.push_back(std::move(one.inputs));
   return engine_->prefill_many(sequences, inputs, progress, cancelled);
 }
 
@@ -177,13 +256,10 @@ Result<std::vector<CheckAnswer>> ModelSession::answer(
 
 PassWork ModelSession::work() const {
   const engine::Meter& meter = engine_->meter();
-  return {meter.prefilled_tokens,
-          meter.generated_tokens,
-          meter.forced_tokens,
-          cached_tokens_,
-          meter.narrow_steps,
-          meter.wide_steps,
-          0};
+  return {meter.prefilled_tokens, meter.generated_tokens,
+          meter.forced_tokens,    cached_tokens_ + meter.cached_tokens,
+          meter.narrow_steps,     meter.wide_steps,
+          meter.saved_steps,      0};
 }
 
 }  // namespace preflight::review

@@ -17,11 +17,13 @@
 
 namespace preflight::review {
 
-/// Work of one pass. Tokens and steps are the same on every repetition; seconds are not.
+/// Work of one pass. What is written is the same on every repetition; what is read and how often
+/// the weights are gone through depends on what earlier reviews have left in the prefix cache.
 struct PassWork {
   std::uint64_t prefilled_tokens = 0, generated_tokens = 0, forced_tokens = 0;
-  std::uint64_t cached_tokens = 0;  ///< that forks had without prefilling them
+  std::uint64_t cached_tokens = 0;  ///< that sequences had without prefilling them
   std::uint64_t narrow_steps = 0, wide_steps = 0;
+  std::uint64_t saved_steps = 0;  ///< fewer than one for each token of the longest answer
   double seconds = 0;
 };
 
@@ -42,6 +44,10 @@ class ModelSession {
   /// Characters of ordinary words that one token stands for, on average.
   double characters_per_token(std::string_view words) const;
 
+  /// A sequence that holds bos and the stages, one after another. What an earlier sequence has left
+  /// of them is not read again, and the end of each stage is kept for later ones.
+  Result<engine::SequenceId> begin(std::span<const Prompt> stages, const Progress& progress,
+                                   const Cancelled& cancelled);
   Result<engine::SequenceId> open();
   Result<engine::SequenceId> fork(engine::SequenceId sequence);
   void close(engine::SequenceId sequence) { engine_->close(sequence); }
@@ -62,11 +68,21 @@ class ModelSession {
   PassWork work() const;
 
  private:
+  /// A picture or sound, and where its soft tokens stand.
+  struct Medium {
+    const PromptPart* part = nullptr;
+    std::size_t first = 0, n = 0;  ///< inputs
+    engine::SoftTokens soft;       ///< what they point into, once embedded
+  };
   struct Encoded {
     std::vector<engine::Input> inputs;
-    std::vector<engine::SoftTokens> soft;  ///< what the inputs point into
+    std::vector<Medium> media;
   };
-  Result<Encoded> encode(const Prompt& prompt, bool first);
+  /// The inputs of a prompt behind those that are there; their media are not embedded.
+  void encode(const Prompt& prompt, Encoded& to) const;
+  [[nodiscard]] Encoded start(bool first) const;
+  /// Embeds the media that reach beyond the first n_cached inputs.
+  Result<void> embed(Encoded& encoded, std::size_t n_cached);
 
   engine::Engine* engine_;
   std::uint64_t cached_tokens_ = 0;

@@ -38,6 +38,7 @@ PassWork difference(const PassWork& after, const PassWork& before, double second
           after.cached_tokens - before.cached_tokens,
           after.narrow_steps - before.narrow_steps,
           after.wide_steps - before.wide_steps,
+          after.saved_steps - before.saved_steps,
           seconds};
 }
 
@@ -74,6 +75,7 @@ Json to_json(const StoredPass& pass, const std::string& key) {
             {"cached_tokens", pass.work.cached_tokens},
             {"narrow_steps", pass.work.narrow_steps},
             {"wide_steps", pass.work.wide_steps},
+            {"saved_steps", pass.work.saved_steps},
             {"seconds", pass.work.seconds}}}};
 }
 
@@ -117,7 +119,8 @@ std::optional<StoredPass> from_json(const Json& json, const std::string& key, st
       !count("generated_tokens", out.work.generated_tokens) ||
       !count("forced_tokens", out.work.forced_tokens) ||
       !count("cached_tokens", out.work.cached_tokens) ||
-      !count("narrow_steps", out.work.narrow_steps) || !count("wide_steps", out.work.wide_steps))
+      !count("narrow_steps", out.work.narrow_steps) || !count("wide_steps", out.work.wide_steps) ||
+      !count("saved_steps", out.work.saved_steps))
     return std::nullopt;
   out.work.seconds = number(work, "seconds").value_or(0);
   for (const Json& entry : list) {
@@ -182,7 +185,7 @@ class Runner {
     PREFLIGHT_TRY_VOID(fit_context());
     const bool has_frames = !inputs_.material->frames.empty();
     const std::string look_key =
-        key_of("look", {eyes_prompt(context_), look_prompt(context_)},
+        key_of("look", {set_prompt(context_), frames_prompt(context_), look_prompt(context_)},
                has_frames ? std::vector<Ordered>{look_schema(context_)} : std::vector<Ordered>{});
     const std::size_t look_answers = has_frames ? 1 : 0;
     std::optional<StoredPass> look = load("look", look_key, look_answers);
@@ -193,9 +196,9 @@ class Runner {
     }
     const auto begin = std::chrono::steady_clock::now();
     const PassWork before = session_.work();
-    PREFLIGHT_TRY(const SequenceId main, keep(session_.open()));
-    PREFLIGHT_TRY_VOID(
-        session_.prefill(main, eyes_prompt(context_), true, progress("look"), events_.cancelled));
+    const std::vector<Prompt> stages = {set_prompt(context_), frames_prompt(context_)};
+    PREFLIGHT_TRY(const SequenceId main,
+                  keep(session_.begin(stages, progress("look"), events_.cancelled)));
     if (!look) {
       StoredPass pass;
       if (has_frames) {
@@ -285,7 +288,8 @@ class Runner {
   Result<void> fit_context() {
     for (;;) {
       std::uint64_t tokens =
-          1 + session_.count_tokens(eyes_prompt(context_)) +
+          1 + session_.count_tokens(set_prompt(context_)) +
+          session_.count_tokens(frames_prompt(context_)) +
           session_.count_tokens(brief_prompt(context_, out_.observations, *inputs_.fact_rows));
       for (const AskedCheck& asked : asked_)
         tokens += session_.count_tokens(judge_prompt(context_, asked));
@@ -325,7 +329,8 @@ class Runner {
   }
   std::string judge_key() const {
     std::vector<Prompt> prompts = judge_prompts();
-    prompts.push_back(eyes_prompt(context_));
+    prompts.push_back(set_prompt(context_));
+    prompts.push_back(frames_prompt(context_));
     prompts.push_back(brief_prompt(context_, out_.observations, *inputs_.fact_rows));
     return key_of("judge", prompts, judge_schemas());
   }

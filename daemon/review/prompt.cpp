@@ -235,7 +235,7 @@ Prompt listen_prompt(const PromptContext& context, const Clip& clip) {
   return prompt;
 }
 
-Prompt eyes_prompt(const PromptContext& context) {
+Prompt set_prompt(const PromptContext& context) {
   Prompt prompt;
   add_text(prompt, fmt::format("<|turn>system\n{}<turn|>\n{}", context.checks->system, kUserTurn));
   for (const Picture& picture : context.material->pictures) {
@@ -245,6 +245,11 @@ Prompt eyes_prompt(const PromptContext& context) {
   }
   for (const TextItem& item : context.material->texts)
     if (is_set_text(item)) add_item(prompt, item.id, item.text);
+  return prompt;
+}
+
+Prompt frames_prompt(const PromptContext& context) {
+  Prompt prompt;
   for (const Frame& frame : context.material->frames) {
     add_text(prompt, fmt::format("frame {} at {}\n", frame.id, clock_time(frame.time_s)));
     add_picture(prompt, frame.image, 0);

@@ -68,8 +68,10 @@ std::vector<AskedCheck> plan_checks(const PromptContext& context);
 std::string not_askable(const Check& check, const std::set<std::string>& have);
 
 Prompt listen_prompt(const PromptContext& context, const Clip& clip);
-/// Cache points A and B: instructions, product, landing page; then the frames.
-Prompt eyes_prompt(const PromptContext& context);
+/// Cache point A: instructions, product, landing page, which all variants of a set share.
+Prompt set_prompt(const PromptContext& context);
+/// Cache point B: the frames, behind the set.
+Prompt frames_prompt(const PromptContext& context);
 Prompt look_prompt(const PromptContext& context);
 /// Cache point C: what the creative is measured by, its words, what was heard, seen and measured.
 Prompt brief_prompt(const PromptContext& context, const Observations& observations,

@@ -78,6 +78,7 @@ std::string report_digest(Json report) {
   if (auto run = report.find("run"); run != report.end() && run->is_object()) {
     run->erase("seconds");
     run->erase("started");
+    run->erase("tokens");
   }
   return fmt::format("sha256:{}", protocol::sha256_hex(
                                       report.dump(-1, ' ', false, Json::error_handler_t::replace)));

@@ -286,6 +286,17 @@ class BundleReviewer : public Reviewer {
     }
   }
 
+  /// What health says of the work since the model was loaded.
+  void note_work() {
+    const review::PassWork work = session_->work();
+    const std::lock_guard lock(mutex_);
+    health_.prefilled_tokens = work.prefilled_tokens;
+    health_.cached_tokens = work.cached_tokens;
+    health_.generated_tokens = work.generated_tokens;
+    health_.forced_tokens = work.forced_tokens;
+    health_.saved_steps = work.saved_steps;
+  }
+
   Result<void> ask_model(const protocol::Bundle& bundle, review::Material& material,
                          const ReviewInput& input, const ReviewEvents& events,
                          review::ReportParts& parts, Json& seconds) {
@@ -314,6 +325,7 @@ class BundleReviewer : public Reviewer {
     engine_->set_heartbeat([&events] { static_cast<void>(events.cancelled()); });
     auto passes = review::run_passes(*session_, inputs, pass_events);
     engine_->set_heartbeat({});
+    note_work();
     if (!passes) return tl::unexpected(passes.error());
 
     parts.rows = std::move(passes->rows);
@@ -349,7 +361,8 @@ class BundleReviewer : public Reviewer {
     for (const auto& [pass, work] : passes->work) {
       by_pass[pass] = {{"prefix_cached", work.cached_tokens}, {"prefill", work.prefilled_tokens},
                        {"generated", work.generated_tokens},  {"forced", work.forced_tokens},
-                       {"narrow_steps", work.narrow_steps},   {"wide_steps", work.wide_steps}};
+                       {"narrow_steps", work.narrow_steps},   {"wide_steps", work.wide_steps},
+                       {"saved_steps", work.saved_steps}};
       seconds[pass] = work.seconds;
       total.prefilled_tokens += work.prefilled_tokens;
       total.generated_tokens += work.generated_tokens;
@@ -357,12 +370,13 @@ class BundleReviewer : public Reviewer {
       total.cached_tokens += work.cached_tokens;
       total.narrow_steps += work.narrow_steps;
       total.wide_steps += work.wide_steps;
+      total.saved_steps += work.saved_steps;
     }
     parts.run["tokens"] = {
         {"prefix_cached", total.cached_tokens}, {"prefill", total.prefilled_tokens},
         {"generated", total.generated_tokens},  {"forced", total.forced_tokens},
         {"narrow_steps", total.narrow_steps},   {"wide_steps", total.wide_steps},
-        {"by_pass", std::move(by_pass)}};
+        {"saved_steps", total.saved_steps},     {"by_pass", std::move(by_pass)}};
     return {};
   }
 

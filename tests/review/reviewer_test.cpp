@@ -91,9 +91,11 @@ class ReviewerTest : public testing::Test {
     EXPECT_EQ(review::report_digest(report), report["report_digest"]);
   }
 
+  /// What a repetition must give again: times and what the prefix cache saved may differ.
   static std::string without_times(Json report) {
     report["run"].erase("seconds");
     report["run"].erase("started");
+    report["run"].erase("tokens");
     return report.dump();
   }
 
@@ -267,6 +269,15 @@ TEST_F(ModelReviewTest, TheSameBundleGivesTheSameReportHoweverItCameAbout) {
   const auto again = run();
   ASSERT_TRUE(again);
   EXPECT_EQ(without_times(*again), without_times(*report));
+  // What the first review had read of set and frames was not read again.
+  const Json& first = (*report)["run"]["tokens"];
+  const Json& second = (*again)["run"]["tokens"];
+  EXPECT_LT(second["prefill"], first["prefill"]);
+  EXPECT_EQ(second["prefill"].get<int>() + second["prefix_cached"].get<int>(),
+            first["prefill"].get<int>() + first["prefix_cached"].get<int>());
+  EXPECT_EQ(second["generated"], first["generated"]);
+  EXPECT_EQ(second["forced"], first["forced"]);
+  EXPECT_GT(second["saved_steps"], 0);
 }
 
 TEST_F(ModelReviewTest, ACancelledReviewLeavesTheReviewerUsable) {
