@@ -28,19 +28,20 @@ Result<void> measure(const Options& options) {
   engine_options.device.name_contains = options.device;
   engine_options.tier = vk::tier_named(options.tier);
   engine_options.max_sequences = review_sequences(workload);
-  constexpr std::uint32_t kAnswerTokens = 256;  // of pages for each sequence's own text
-  engine_options.context_tokens =
-      workload.longest_tokens() + engine_options.max_sequences * kAnswerTokens;
+  engine_options.context_tokens = review_tokens(workload);
   PREFLIGHT_TRY(const auto engine, engine::Engine::load(engine_options));
   PREFLIGHT_TRY(const ReviewCost cost, review(*engine, workload));
   const nlohmann::ordered_json said = {{"device", engine->device().name},
                                        {"driver", fmt::format("{} {}", engine->device().driver_name,
                                                               engine->device().driver_version)},
                                        {"seconds", cost.seconds},
+                                       {"answers", cost.answers},
                                        {"read_tokens", cost.read_tokens},
+                                       {"cached_tokens", cost.cached_tokens},
                                        {"written_tokens", cost.written_tokens},
                                        {"forced_tokens", cost.forced_tokens},
                                        {"steps", cost.steps},
+                                       {"saved_steps", cost.saved_steps},
                                        {"tokens_per_step", cost.tokens_per_step()},
                                        {"peak_device_bytes", engine->peak_device_bytes()}};
   fmt::print("{}\n", said.dump());

@@ -9,18 +9,27 @@
 
 namespace preflight::bench {
 
-/// Variants of one brief: every check of every variant is an answer to prefix, variant and check
-/// one after another.
-struct Workload {
-  std::vector<std::int32_t> prefix;
-  std::vector<std::vector<std::int32_t>> variants, checks;
-  std::string schema;  ///< JSON schema of an answer
+/// Token ids; what they say does not matter to the cost.
+using Ids = std::vector<std::int32_t>;
 
-  /// Tokens of the longest prompt.
-  [[nodiscard]] std::uint32_t longest_tokens() const;
+/// Variants of one brief (docs/report.md, passes): of each, the look answers prefix, frames, look;
+/// and every check answers prefix, frames, brief, check.
+struct Workload {
+  struct Variant {
+    Ids frames, brief;  ///< brief may be empty
+  };
+  Ids prefix;
+  std::vector<Variant> variants;
+  Ids look;  ///< empty: nobody looks
+  std::vector<Ids> checks;
+  std::string schema;  ///< JSON schema of every answer
+
+  [[nodiscard]] std::uint32_t longest_variant_tokens() const;
+  [[nodiscard]] std::uint32_t longest_question_tokens() const;
 };
 
-/// {"prefix": [ids], "variants": [[ids], ...], "checks": [[ids], ...], "schema": {...}}
+/// {"prefix": [ids], "variants": [{"frames": [ids], "brief": [ids]}, ...], "look": [ids],
+///  "checks": [[ids], ...], "schema": {...}}
 [[nodiscard]] Result<Workload> read_workload(const std::filesystem::path& path);
 
 }  // namespace preflight::bench
