@@ -21,6 +21,7 @@ engine::EngineOptions ModelOptions::engine_options() const {
   options.context_tokens = context_tokens();
   options.max_sequences =
       std::max(2u, decode_rows.empty() ? 0u : *std::ranges::max_element(decode_rows));
+  options.max_bookmarks = 0;
   return options;
 }
 
