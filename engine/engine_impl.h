@@ -60,7 +60,7 @@ struct Engine::Impl {
   std::optional<model::DrafterFile> drafter_file;
   std::optional<forward::DrafterWeights> drafter_weights;
   std::unique_ptr<forward::Drafter> drafter;
-  std::optional<Drafting> drafting;
+  std::optional<Drafting> drafting;  ///< with or without a drafter
   std::optional<kv::Pools> pools;
   std::optional<kv::PrefixCache> prefix_cache;
   std::optional<Scheduler> scheduler;
@@ -73,7 +73,7 @@ struct Engine::Impl {
   std::vector<std::uint32_t> free_text_mask;
 
   [[nodiscard]] forward::SelfTestSubject self_test_subject();
-  Result<void> load_drafter(const EngineOptions& options, const forward::Tuning& tuning);
+  Result<void> load_drafter(const forward::Tuning& tuning);
   [[nodiscard]] const model::ModelConfig& config() const { return file.config(); }
   Sequence& at(SequenceId id);
   /// The sequence's pending inputs, then `more`. What is pending stays owned by the sequence.
