@@ -68,7 +68,7 @@ protocol::Health Routes::health() const {
   out.version = kVersion;
   out.status = engine.loaded ? "ok" : engine.loading ? "starting" : "degraded";
   if (!engine.loaded) out.reason = engine.reason;
-  out.model = {engine.model_name, engine.model_digest, engine.loaded};
+  out.model = {engine.model_name, engine.model_digest, engine.loaded, engine.drafter};
   out.device = {engine.device, engine.driver, engine.tier, engine.software};
   out.work = {engine.prefilled_tokens, engine.cached_tokens, engine.generated_tokens,
               engine.forced_tokens, engine.saved_steps};
