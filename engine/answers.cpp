@@ -104,7 +104,7 @@ Result<std::vector<Generation>> Engine::generate(
         if (!round.open) continue;
         Answer& answer = *round.answer;
         const Proposal& proposal = round.proposal;
-        if (best[i].token == 0xffffffffu)
+        if (best[i].token == params::kNoToken)
           return fail(ErrorCode::kInternal, "no token was allowed, or every logit was NaN");
         const auto token = static_cast<std::int32_t>(best[i].token);
 

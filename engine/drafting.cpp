@@ -10,8 +10,6 @@ namespace {
 
 using generate::StepCosts;
 
-constexpr std::uint32_t kNoToken = 0xffffffffu;
-
 /// Whether the pools have room for a full narrow step behind every sequence: drafts must never be
 /// what makes a step fail that would have fitted.
 bool pages_suffice(std::span<const Round> rounds, const kv::Pools& pools) {
@@ -74,7 +72,7 @@ std::vector<Drafting::Draft> Drafting::plan(std::span<Round> rounds, std::uint32
   return drafts;
 }
 
-/// One draft step; every draft's token is then the best one, kNoToken's bits where there is none.
+/// One draft step; every draft's token is then the best one, params::kNoToken's bits where there is none.
 Result<void> Drafting::draft_step(std::span<Draft*> drafts, bool first) {
   std::vector<forward::DraftRow> rows;
   for (const Draft* draft : drafts) {
@@ -92,7 +90,7 @@ Result<void> Drafting::draft_step(std::span<Draft*> drafts, bool first) {
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
   planner_.add_draft_step(static_cast<std::uint32_t>(rows.size()), time.count());
   for (std::uint32_t i = 0; i < best.size(); i++) {
-    drafts[i]->going = best[i].token != kNoToken;
+    drafts[i]->going = best[i].token != params::kNoToken;
     drafts[i]->token = static_cast<std::int32_t>(best[i].token);
     drafts[i]->hidden_row = i;
   }

@@ -7,7 +7,7 @@
 // in    logits   f32 [rows, logits_stride]
 // in    mask     u32 [rows, mask_stride]
 // inout partial  ArgmaxEntry [rows, kArgmaxSlices]
-// out   best     ArgmaxEntry [rows]; token 0xffffffff where the mask allows nothing
+// out   best     ArgmaxEntry [rows]; token kNoToken where the mask allows nothing
 // grid           (rows, kArgmaxSlices), then (rows, 1)
 // twin           engine/reference/argmax.h
 #include "shaders/params/argmax.h"
@@ -25,14 +25,14 @@ layout(push_constant) uniform Push { ArgmaxParams p; };
 shared ArgmaxEntry lane_best[kWorkgroup];
 
 bool better(const ArgmaxEntry a, const ArgmaxEntry b) {
-  return a.token != 0xffffffffu &&
-         (b.token == 0xffffffffu || a.logit > b.logit || (a.logit == b.logit && a.token < b.token));
+  return a.token != kNoToken &&
+         (b.token == kNoToken || a.logit > b.logit || (a.logit == b.logit && a.token < b.token));
 }
 
 void main() {
   const uint row = gl_WorkGroupID.x;
   const uint lane = gl_LocalInvocationID.x;
-  ArgmaxEntry mine = ArgmaxEntry(0.0, 0xffffffffu);
+  ArgmaxEntry mine = ArgmaxEntry(0.0, kNoToken);
 
   if (kMerge == 0) {
     const uint slice = (p.mask_stride + kArgmaxSlices - 1) / kArgmaxSlices;  // in mask words

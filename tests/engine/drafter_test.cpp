@@ -5,8 +5,6 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
-#include <map>
-#include <memory>
 #include <tuple>
 
 #include <nlohmann/json.hpp>
@@ -16,19 +14,6 @@
 
 namespace preflight::engine {
 namespace {
-
-/// Engines must go before the Vulkan loader does, which is before static objects are destroyed.
-using Engines = std::map<std::string, std::unique_ptr<Engine>>;
-Engines& engines() {
-  static Engines all;
-  return all;
-}
-class EnginesEnd : public testing::Environment {
- public:
-  void TearDown() override { engines().clear(); }
-};
-const testing::Environment* const kEnginesEnd =
-    testing::AddGlobalTestEnvironment(new EnginesEnd);  // gtest deletes it
 
 /// How an engine drafts.
 struct Drafting {

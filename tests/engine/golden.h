@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,5 +65,21 @@ inline std::unique_ptr<Engine> load_golden(const std::string& model, const Numer
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
   return engine ? std::move(*engine) : nullptr;
 }
+
+using Engines = std::map<std::string, std::unique_ptr<Engine>>;
+
+/// Engines that are kept for the whole program: loading costs more than a case.
+inline Engines& engines() {
+  static Engines all;
+  return all;
+}
+
+/// They must go before the Vulkan loader does, which is before static objects are destroyed.
+class EnginesEnd : public testing::Environment {
+ public:
+  void TearDown() override { engines().clear(); }
+};
+inline const testing::Environment* const kEnginesEnd =
+    testing::AddGlobalTestEnvironment(new EnginesEnd);  // gtest deletes it
 
 }  // namespace preflight::engine

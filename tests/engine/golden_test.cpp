@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <map>
 #include <numeric>
 #include <tuple>
 
@@ -49,25 +48,10 @@ Errors compare(std::span<const float> expected, std::span<const float> actual, s
   return errors;
 }
 
-using Engines = std::map<std::pair<std::string, std::string>, std::unique_ptr<Engine>>;
-
-Engines& engines() {
-  static Engines all;
-  return all;
-}
-
-/// Engines must go before the Vulkan loader does, which is before static objects are destroyed.
-class EnginesEnd : public testing::Environment {
- public:
-  void TearDown() override { engines().clear(); }
-};
-const testing::Environment* const kEnginesEnd =
-    testing::AddGlobalTestEnvironment(new EnginesEnd);  // gtest deletes it
-
-/// One engine per model and class for the whole program: loading costs more than a case.
+/// One engine per model and class.
 Engine* engine_for(const std::string& model, const std::string& mmproj,
                    const NumericClass& numbers) {
-  auto& engine = engines()[{model, numbers.name}];
+  auto& engine = engines()[model + " " + numbers.name];
   if (engine == nullptr) engine = load_golden(model, numbers, mmproj);
   return engine.get();
 }

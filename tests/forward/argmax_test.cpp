@@ -88,7 +88,7 @@ TEST_F(ArgmaxTest, WhatTheMaskForbidsIsNeverChosen) {
   mask[p.mask_stride + 4999 / 32] = 1u << (4999 % 32);                 // row 1: the worst alone
   mask[std::size_t{2} * p.mask_stride + 10] = 0xff00u;                 // row 2: a few of one word
   check(logits, mask, 3, p);
-  EXPECT_EQ(device_best(logits, mask, 1, p, false)[0].token, 0xffffffffu);
+  EXPECT_EQ(device_best(logits, mask, 1, p, false)[0].token, params::kNoToken);
 }
 
 }  // namespace
