@@ -35,6 +35,7 @@ struct Answer {
   SequenceId sequence{};
   std::optional<generate::ConstraintState> state;
   std::uint32_t max_tokens = 0;
+  Sampling sampling;
   generate::ChoiceReader choices;
   std::string open_pointer;  ///< of the choice that is open; empty: none
   double open_margin = 0;

@@ -1,4 +1,4 @@
-// Greedy generation of several answers at once: one step a round for all of them.
+// Generation of several answers at once: one step a round for all of them.
 
 #include <algorithm>
 #include <chrono>
@@ -24,6 +24,24 @@ Work with_proposal(Work work, const Proposal& proposal) {
   return work;
 }
 
+/// How the rows' tokens are drawn; empty where all are greedy.
+std::vector<params::SampleRow> sampling_of(std::span<const Round> rounds,
+                                           std::span<const WantedRow> wanted) {
+  const auto greedy = [&](const WantedRow& row) {
+    return rounds[row.work].answer->sampling.temperature == 0;
+  };
+  if (std::all_of(wanted.begin(), wanted.end(), greedy)) return {};
+  std::vector<params::SampleRow> rows;
+  for (const WantedRow& row : wanted) {
+    const Round& round = rounds[row.work];
+    const Proposal& proposal = round.proposal;
+    const bool last = row.wanted == proposal.drafted.size();
+    const auto behind = static_cast<std::uint32_t>(last ? proposal.n_tokens() : row.wanted);
+    rows.push_back(sample_row(round.answer->sampling, round.next_position + behind));
+  }
+  return rows;
+}
+
 }  // namespace
 
 Result<std::vector<Generation>> Engine::generate(
@@ -40,9 +58,11 @@ Result<std::vector<Generation>> Engine::generate(
           ErrorCode::kInvalidInput,
           "generation needs a token to go on from: the sequence is empty or ends in an image");
     const double expected = impl.drafting ? impl.drafting->planner().expected_acceptance() : 0.0;
+    PREFLIGHT_TRY_VOID(check_sampling(row.sampling));
     answers.push_back({.sequence = row.sequence,
                        .state = row.constraint,
                        .max_tokens = row.max_tokens,
+                       .sampling = row.sampling,
                        .choices = generate::ChoiceReader(special_tokens().stop),
                        .open_pointer = {},
                        .open_margin = 0,
@@ -73,7 +93,11 @@ Result<std::vector<Generation>> Engine::generate(
         answer.result.finish_reason = FinishReason::kSchema;
         continue;
       }
-      rounds.push_back({.answer = &answer, .sequence = &sequence, .proposal = {}});
+      const std::size_t next = sequence.pages.length() + sequence.pending.size();
+      rounds.push_back({.answer = &answer,
+                        .sequence = &sequence,
+                        .next_position = static_cast<std::uint32_t>(next),
+                        .proposal = {}});
       rounds.back().proposal.masks.push_back(rules.mask(answer.state));
     }
     if (rounds.empty()) break;
@@ -98,7 +122,7 @@ Result<std::vector<Generation>> Engine::generate(
         step_masks.push_back(rounds[row.work].proposal.masks[row.wanted]);
       }
       PREFLIGHT_TRY(const std::vector<params::ArgmaxEntry> best,
-                    impl.decoder->head(step_rows, step_masks));
+                    impl.decoder->head(step_rows, step_masks, sampling_of(rounds, wanted)));
       for (std::uint32_t i = 0; i < wanted.size(); i++) {
         Round& round = rounds[wanted[i].work];
         if (!round.open) continue;

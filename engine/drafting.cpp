@@ -72,7 +72,8 @@ std::vector<Drafting::Draft> Drafting::plan(std::span<Round> rounds, std::uint32
   return drafts;
 }
 
-/// One draft step; every draft's token is then the best one, params::kNoToken's bits where there is none.
+/// One draft step; every draft's token is then the best one, params::kNoToken's bits where there is
+/// none.
 Result<void> Drafting::draft_step(std::span<Draft*> drafts, bool first) {
   std::vector<forward::DraftRow> rows;
   for (const Draft* draft : drafts) {

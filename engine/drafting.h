@@ -30,6 +30,7 @@ struct Proposal {
 struct Round {
   Answer* answer = nullptr;
   Sequence* sequence = nullptr;
+  std::uint32_t next_position = 0;  ///< of the first token that the step decides
   Proposal proposal;
   std::size_t n_confirmed = 0;  ///< tokens of the proposal that have become part of the answer
   bool open = true;             ///< no row of the step has decided otherwise yet

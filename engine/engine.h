@@ -14,6 +14,7 @@
 #include "engine/generate/constraint.h"
 #include "engine/generate/vocabulary.h"
 #include "engine/model/model_config.h"
+#include "engine/sampling.h"
 #include "engine/text/tokenizer.h"
 #include "vk/device.h"
 #include "vk/error.h"
@@ -81,6 +82,7 @@ struct GenerateRow {
   /// answer ends by its schema, which was compiled for a number of tokens.
   std::optional<generate::ConstraintState> constraint;
   std::uint32_t max_tokens = 256;  ///< of free text
+  Sampling sampling;               ///< default: greedy
 };
 
 /// What the model thought of a choice between literals that its answer passed through.
@@ -195,8 +197,8 @@ class Engine {
   [[nodiscard]] Result<DraftTrace> draft(SequenceId sequence, std::span<const Input> inputs,
                                          std::int32_t token, std::uint32_t n_drafts);
 
-  /// Greedy continuation of all rows, decoded together. The rows' results are independent of their
-  /// company. `on_token(row, id)` is called as tokens come.
+  /// Continues all rows, decoded together. The rows' results are independent of their company, and
+  /// the same with and without a drafter. `on_token(row, id)` is called as tokens come.
   [[nodiscard]] Result<std::vector<Generation>> generate(
       std::span<const GenerateRow> rows, const Cancelled& cancelled = {},
       const std::function<void(std::size_t row, std::int32_t id)>& on_token = {});

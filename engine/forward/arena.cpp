@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/forward/sampler.h"
 #include "shaders/params/argmax.h"
 #include "shaders/params/step.h"
 
@@ -20,7 +21,9 @@ std::uint32_t last_rotated(const std::vector<float>& inv_freq) {
 /// Sizes of the arena's buffers in bytes, in one place for the plan and for the making.
 struct Sizes {
   std::uint64_t residual, normed, qkv, q, attended, branch, gated, logits, partial, best;
-  std::uint64_t row_infos, page_tables, sliding_rope, full_rope, soft, head_rows, masks;
+  std::uint64_t sample_states, sample_bins;
+  std::uint64_t row_infos, page_tables, sliding_rope, full_rope, soft, head_rows, masks,
+      sample_rows;
 
   Sizes(const model::ModelConfig& c, const ArenaPlan& p, bool act16) {
     const std::uint64_t rows = p.max_rows;
@@ -41,6 +44,8 @@ struct Sizes {
     logits = std::uint64_t{p.max_head_rows} * c.vocab_size * 4;
     partial = std::uint64_t{p.max_head_rows} * params::kArgmaxSlices * sizeof(params::ArgmaxEntry);
     best = p.max_head_rows * sizeof(params::ArgmaxEntry);
+    sample_states = p.max_head_rows * kSampleStateBytes;
+    sample_bins = p.max_head_rows * kSampleBinBytes;
     row_infos = rows * sizeof(params::RowInfo);
     page_tables = tables * 4;
     sliding_rope = std::max<std::uint64_t>(rows * p.sliding.n_rotated * 8, 8);
@@ -48,10 +53,12 @@ struct Sizes {
     soft = rows * c.model_dim * 4;
     head_rows = std::uint64_t{p.max_head_rows} * 4;
     masks = p.max_head_rows * mask_words * 4;
+    sample_rows = p.max_head_rows * sizeof(params::SampleRow);
   }
   [[nodiscard]] std::uint64_t total() const {
     return residual + normed + qkv + q + attended + branch + gated + logits + partial + best +
-           row_infos + page_tables + sliding_rope + full_rope + soft + head_rows + masks;
+           sample_states + sample_bins + sample_rows + row_infos + page_tables + sliding_rope +
+           full_rope + soft + head_rows + masks;
   }
 };
 
@@ -113,6 +120,8 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
   PREFLIGHT_TRY(vk::Buffer logits, make(sizes.logits, kDevice, "logits"));
   PREFLIGHT_TRY(vk::Buffer partial, make(sizes.partial, kDevice, "argmax slices"));
   PREFLIGHT_TRY(vk::Buffer best, make(sizes.best, kReadback, "argmax"));
+  PREFLIGHT_TRY(vk::Buffer sample_states, make(sizes.sample_states, kDevice, "sampling states"));
+  PREFLIGHT_TRY(vk::Buffer sample_bins, make(sizes.sample_bins, kDevice, "sampling histograms"));
   PREFLIGHT_TRY(vk::Buffer row_infos, make(sizes.row_infos, kUpload, "row infos"));
   PREFLIGHT_TRY(vk::Buffer page_tables, make(sizes.page_tables, kUpload, "page tables"));
   PREFLIGHT_TRY(vk::Buffer sliding_rope, make(sizes.sliding_rope, kUpload, "sliding rope"));
@@ -120,6 +129,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
   PREFLIGHT_TRY(vk::Buffer soft, make(sizes.soft, kUpload, "soft tokens"));
   PREFLIGHT_TRY(vk::Buffer head_rows, make(sizes.head_rows, kUpload, "head rows"));
   PREFLIGHT_TRY(vk::Buffer masks, make(sizes.masks, kUpload, "masks"));
+  PREFLIGHT_TRY(vk::Buffer sample_rows, make(sizes.sample_rows, kUpload, "sampling"));
 
   std::vector<LayerPages> pages;
   pages.reserve(config.n_layers);
@@ -144,6 +154,8 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
               .logits = std::move(logits),
               .partial = std::move(partial),
               .best = std::move(best),
+              .sample_states = std::move(sample_states),
+              .sample_bins = std::move(sample_bins),
               .row_infos = std::move(row_infos),
               .page_tables = std::move(page_tables),
               .sliding_rope = std::move(sliding_rope),
@@ -151,6 +163,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
               .soft = std::move(soft),
               .head_rows = std::move(head_rows),
               .masks = std::move(masks),
+              .sample_rows = std::move(sample_rows),
               .pages = std::move(pages)};
   return arena;
 }

@@ -70,6 +70,14 @@ Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitt
                               .soft_cap = config.logit_softcap.value_or(0.0f)}));
 
   PREFLIGHT_TRY(decoder->argmax_, make_argmax(kernels, arena, config.vocab_size));
+  PREFLIGHT_TRY(decoder->sampler_, Sampler::create(kernels, config.vocab_size,
+                                                   {.logits = &arena.logits,
+                                                    .masks = &arena.masks,
+                                                    .partial = &arena.partial,
+                                                    .best = &arena.best,
+                                                    .rows = &arena.sample_rows,
+                                                    .states = &arena.sample_states,
+                                                    .bins = &arena.sample_bins}));
   return decoder;
 }
 
@@ -176,12 +184,18 @@ Result<std::vector<vk::CommandList>> Decoder::record_body(std::uint32_t n_rows, 
   return lists;
 }
 
-Result<std::vector<vk::CommandList>> Decoder::record_head(std::uint32_t n_rows) const {
+Result<std::vector<vk::CommandList>> Decoder::record_head(std::uint32_t n_rows,
+                                                          bool sampled) const {
   PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
   list.begin();
+  if (sampled) sampler_.record_clear(list, n_rows);
   head_product_.record(list, n_rows, Phase::kGenerate);
   list.barrier();
   argmax_.record(list, n_rows);
+  if (sampled) {
+    list.barrier();
+    sampler_.record(list, n_rows);
+  }
   PREFLIGHT_TRY_VOID(list.end());
   std::vector<vk::CommandList> lists;
   lists.push_back(std::move(list));
@@ -197,9 +211,11 @@ Result<void> Decoder::run(const Step& step, const std::function<bool()>& cancell
 }
 
 Result<std::vector<params::ArgmaxEntry>> Decoder::head(
-    std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks) {
+    std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks,
+    std::span<const params::SampleRow> sampling) {
   const auto n_rows = static_cast<std::uint32_t>(rows.size());
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_head_rows && masks.size() == rows.size());
+  PREFLIGHT_ASSERT(sampling.empty() || sampling.size() == rows.size());
   std::copy(rows.begin(), rows.end(), host_values<std::uint32_t>(arena_.head_rows).begin());
   const auto mask_words_of = host_values<std::uint32_t>(arena_.masks);
   for (std::size_t r = 0; r < masks.size(); r++) {
@@ -207,8 +223,12 @@ Result<std::vector<params::ArgmaxEntry>> Decoder::head(
     std::copy(masks[r].begin(), masks[r].end(),
               mask_words_of.begin() + static_cast<std::ptrdiff_t>(r * mask_words()));
   }
-  PREFLIGHT_TRY_VOID(
-      head_.run(submitter_, n_rows, Phase::kGenerate, [&] { return record_head(n_rows); }, {}));
+  std::copy(sampling.begin(), sampling.end(),
+            host_values<params::SampleRow>(arena_.sample_rows).begin());
+  const bool sampled = !sampling.empty();
+  PREFLIGHT_TRY_VOID((sampled ? sampled_head_ : head_)
+                         .run(submitter_, n_rows, Phase::kGenerate,
+                              [&] { return record_head(n_rows, sampled); }, {}));
   const auto best = host_values<params::ArgmaxEntry>(arena_.best).first(n_rows);
   return std::vector<params::ArgmaxEntry>(best.begin(), best.end());
 }

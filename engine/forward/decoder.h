@@ -12,11 +12,13 @@
 #include "engine/forward/kernels.h"
 #include "engine/forward/layer_tail.h"
 #include "engine/forward/model_weights.h"
+#include "engine/forward/sampler.h"
 #include "engine/forward/segments.h"
 #include "engine/forward/step.h"
 #include "engine/kv/sequence_pages.h"
 #include "engine/model/model_config.h"
 #include "shaders/params/argmax.h"
+#include "shaders/params/sample.h"
 #include "vk/device.h"
 #include "vk/error.h"
 #include "vk/submit.h"
@@ -49,9 +51,11 @@ class Decoder {
   [[nodiscard]] Result<void> run(const Step& step, const std::function<bool()>& cancelled);
 
   /// The head for rows of the last run: capped logits, and for each row the best token that its
-  /// mask allows (mask_words() words each). 1 to plan.max_head_rows rows.
+  /// mask allows (mask_words() words each), or the one drawn where `sampling` says how; empty: all
+  /// rows are greedy. 1 to plan.max_head_rows rows.
   [[nodiscard]] Result<std::vector<params::ArgmaxEntry>> head(
-      std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks);
+      std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks,
+      std::span<const params::SampleRow> sampling = {});
   /// Capped logits of row `ix` of the last head(); out.size() == vocab_size.
   [[nodiscard]] Result<void> read_logits(vk::Uploader& uploader, std::uint32_t ix,
                                          std::span<float> out) const;
@@ -79,11 +83,12 @@ class Decoder {
         kv16_(kernels.options().kv16),
         act16_(kernels.options().act16),
         body_(tuning_.submission_ms),
-        head_(tuning_.submission_ms) {}
+        head_(tuning_.submission_ms),
+        sampled_head_(tuning_.submission_ms) {}
 
   Result<LayerOps> make_layer(Kernels& kernels, const ModelWeights& weights, std::uint32_t ix);
   Result<std::vector<vk::CommandList>> record_body(std::uint32_t n_rows, Phase phase) const;
-  Result<std::vector<vk::CommandList>> record_head(std::uint32_t n_rows) const;
+  Result<std::vector<vk::CommandList>> record_head(std::uint32_t n_rows, bool sampled) const;
   void record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows,
                     Phase phase) const;
 
@@ -102,7 +107,9 @@ class Decoder {
   ProductOp head_product_;
   ArgmaxOp argmax_;
 
-  SegmentCache body_, head_;
+  Sampler sampler_;
+
+  SegmentCache body_, head_, sampled_head_;
 };
 
 }  // namespace preflight::forward

@@ -22,6 +22,7 @@ struct Options {
   std::string request;
   std::string schema;
   std::uint32_t max_tokens = 256;
+  engine::Sampling sampling;
   bool json = false;
 };
 
@@ -56,6 +57,7 @@ nlohmann::ordered_json choice_json(const engine::ChoiceReading& reading) {
 }
 
 Result<void> run_generate(const Options& options) {
+  PREFLIGHT_TRY_VOID(engine::check_sampling(options.sampling));
   PREFLIGHT_TRY(const CountedRequest counted,
                 read_counted_request(options.request, options.engine.model));
   const std::uint64_t n_prompt = counted.expanded.ids.size();
@@ -66,6 +68,7 @@ Result<void> run_generate(const Options& options) {
 
   engine::GenerateRow row;
   row.max_tokens = options.max_tokens;
+  row.sampling = options.sampling;
   if (!options.schema.empty()) {
     PREFLIGHT_TRY(const std::string schema_text, read_file(options.schema));
     generate::ConstraintLimits limits;
@@ -112,7 +115,7 @@ Result<void> run_generate(const Options& options) {
 
 void add_generate(CLI::App& app, Result<void>& outcome) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("generate", "Continue a request, greedily");
+  CLI::App* command = app.add_subcommand("generate", "Continue a request");
   add_engine_options(*command, options->engine);
   command->add_option("--request", options->request, "JSON file: ids, parts or messages")
       ->required();
@@ -123,6 +126,18 @@ void add_generate(CLI::App& app, Result<void>& outcome) {
       ->add_option("--draft-tokens", options->engine.draft_tokens,
                    "tokens to draft in each round; default: as many as measurably pay")
       ->check(CLI::Range(0, 8));
+  engine::Sampling& sampling = options->sampling;
+  command->add_option("--temperature", sampling.temperature,
+                      "0.01 to 100; default 0: always the likeliest token");
+  command->add_option("--top-k", sampling.top_k,
+                      "draw from the K likeliest tokens; default 0: all");
+  command->add_option("--top-p", sampling.top_p,
+                      "draw from the likeliest tokens that have this share; default 1: all");
+  command->add_option(
+      "--min-p", sampling.min_p,
+      "draw from tokens that have this share of the likeliest one's; default 0: all");
+  command->add_option("--seed", sampling.seed, "the same seed gives the same text; default 0")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--schema", options->schema, "JSON schema that the answer cannot leave");
   command->add_flag("--json", options->json, "ids, text, why it ended and timings as JSON");
   command->callback([options, &outcome] { outcome = run_generate(*options); });

@@ -6,7 +6,7 @@
 const uint kArgmaxBindLogits = 0, kArgmaxBindMask = 1, kArgmaxBindPartial = 2, kArgmaxBindBest = 3,
            kArgmaxBindings = 4;
 const uint kArgmaxSpecLanes = 0, kArgmaxSpecMerge = 1;
-const uint kArgmaxSlices = 64;  // parts of the vocabulary that are searched on their own
+const uint kArgmaxSlices = 64;      // parts of the vocabulary that are searched on their own
 const uint kNoToken = 0xffffffffu;  // ArgmaxEntry.token where nothing is allowed
 
 struct ArgmaxEntry {  // 8 bytes

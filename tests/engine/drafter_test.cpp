@@ -223,7 +223,8 @@ struct Outcome {
 
 class Company : public testing::TestWithParam<std::tuple<NumericClass, Drafting>> {
  protected:
-  /// Five forks of two prompts, some under a schema, generated together; then each goes on.
+  /// Five forks of two prompts, some under a schema and some sampled, generated together; then each
+  /// goes on.
   static std::vector<Outcome> outcomes(Engine& engine, std::uint32_t& n_accepted) {
     constexpr const char* kSchema = R"({"type": "object", "properties": {
       "verdict": {"enum": ["pass", "fail", "passing by far"]}, "sure": {"type": "boolean"},
@@ -243,6 +244,9 @@ class Company : public testing::TestWithParam<std::tuple<NumericClass, Drafting>
       rows.push_back({.sequence = sequences[i], .constraint = {}, .max_tokens = 12 + 9 * i});
     rows[2].constraint = schema->begin();
     rows[4].constraint = schema->begin();
+    rows[1].sampling = {.temperature = 1, .top_k = 64, .top_p = 0.95f, .seed = 7};
+    rows[3].sampling = {.temperature = 0.2f, .min_p = 0.05f, .seed = 7};
+    rows[4].sampling = {.temperature = 1.5f, .seed = 8};
     std::vector<std::vector<std::int32_t>> told(rows.size());
     const auto answers = engine.generate(
         rows, {}, [&](std::size_t row, std::int32_t id) { told[row].push_back(id); });

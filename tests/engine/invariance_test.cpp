@@ -49,10 +49,12 @@ class Invariance : public testing::TestWithParam<NumericClass> {
     return *sequence;
   }
 
-  std::vector<Generation> generate(std::span<const SequenceId> sequences) {
+  std::vector<Generation> generate(std::span<const SequenceId> sequences,
+                                   std::span<const Sampling> sampling = {}) {
     std::vector<GenerateRow> rows;
     for (const SequenceId sequence : sequences)
-      rows.push_back({.sequence = sequence, .constraint = {}, .max_tokens = 12});
+      rows.push_back({.sequence = sequence, .constraint = {}, .max_tokens = 12, .sampling = {}});
+    for (std::size_t i = 0; i < sampling.size(); i++) rows[i].sampling = sampling[i];
     auto answers = engine_->generate(rows);
     EXPECT_TRUE(answers.has_value()) << answers.error().message;
     return answers ? std::move(*answers) : std::vector<Generation>{};
@@ -135,6 +137,40 @@ TEST_P(Invariance, CompanyDoesNotMatter) {
     engine_->close(scratch);
     engine_->close(together[i]);
   }
+}
+
+TEST_P(Invariance, SampledAnswersDoNotDependOnCompany) {
+  // Five ways to draw from one prompt: each alone, then all together beside a greedy one.
+  const std::vector<Sampling> ways = {{},
+                                      {.temperature = 1, .top_k = 64, .top_p = 0.95f, .seed = 1},
+                                      {.temperature = 1, .top_k = 64, .top_p = 0.95f, .seed = 2},
+                                      {.temperature = 3, .seed = 1},
+                                      {.temperature = 3, .min_p = 0.5f, .seed = 1},
+                                      {.temperature = 1, .top_k = 1, .seed = 5}};
+  const SequenceId root = open();
+  ASSERT_TRUE(engine_->prefill(root, inputs_of(std::span(ids_).first(90))).has_value());
+  const auto fork = [&] {
+    const auto forked = engine_->fork(root);
+    EXPECT_TRUE(forked.has_value());
+    return *forked;
+  };
+  std::vector<std::vector<std::int32_t>> alone;
+  for (const Sampling& way : ways) {
+    const SequenceId sequence = fork();
+    alone.push_back(generate({&sequence, 1}, {&way, 1}).at(0).ids);
+    engine_->close(sequence);
+  }
+  EXPECT_EQ(alone[5], alone[0]) << "of one token the draw is the likeliest";
+  EXPECT_NE(alone[1], alone[2]) << "another seed";
+  EXPECT_NE(alone[3], alone[0]);
+  std::vector<SequenceId> together;
+  for (std::size_t i = 0; i < ways.size(); i++) together.push_back(fork());
+  const std::vector<Generation> answers = generate(together, ways);
+  for (std::size_t i = 0; i < ways.size(); i++) {
+    EXPECT_EQ(answers.at(i).ids, alone[i]) << i;
+    engine_->close(together[i]);
+  }
+  engine_->close(root);
 }
 
 TEST_P(Invariance, AllPagesComeBack) {

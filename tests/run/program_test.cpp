@@ -5,6 +5,8 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,6 +87,26 @@ TEST_F(ProgramTest, WrongUsageIsTwo) {
   }
   EXPECT_EQ(run("--help").status, 0);
   EXPECT_EQ(run("tokenize --help").status, 0);
+}
+
+TEST_F(ProgramTest, NonsenseInSamplingIsNamed) {
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"--temperature -1", "temperature is -1, expected 0 for the likeliest token, or 0.01 to 100"},
+      {"--temperature 0.001", "temperature is 0.001"},
+      {"--temperature 101", "temperature is 101"},
+      {"--temperature nan", "temperature is nan"},
+      {"--temperature 1 --top-p 0", "top-p is 0, expected more than 0 and at most 1"},
+      {"--temperature 1 --top-p 1.5", "top-p is 1.5"},
+      {"--temperature 1 --min-p -0.1", "min-p is -0.1, expected 0 to 1"},
+      {"--temperature 1 --min-p 2", "min-p is 2"}};
+  for (const auto& [options, message] : wrong) {
+    const Outcome outcome = run("generate --request /no/such/request " + options + kModel);
+    EXPECT_EQ(outcome.status, 1) << options;
+    EXPECT_NE(outcome.err.find(message), std::string::npos) << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << outcome.err;
+  }
+  for (const char* options : {"--temperature hot", "--top-k -3", "--top-k 1.5", "--seed -1"})
+    EXPECT_EQ(run("generate --request r " + std::string(options) + kModel).status, 2) << options;
 }
 
 }  // namespace
