@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,33 +13,37 @@
 #include "engine/model/gguf_writer.h"
 #include "engine/model/model_config.h"
 #include "engine/model/random_weights.h"
+#include "engine/model/tensor_maker.h"
 
 namespace preflight::model {
 namespace {
 
 struct Sizes {
   std::string_view name;
+  std::string_view architecture;
   std::uint32_t model_dim, ffn_dim, n_heads, sliding_head, sliding_kv, full_head, full_kv;
   std::uint32_t window, context, vocab_size, n_layers;
   std::uint32_t vision_dim, vision_positions, audio_frame;
 };
 
-constexpr Sizes kDemoSizes = {"demo", 256,   1024, 4, 64,  2,    128, 1,
-                              512,    32768, 4096, 6, 256, 1120, 640};
-constexpr Sizes k12bSizes = {"12b", 3840,   15360,  16, 256,  8,    512, 1,
-                             1024,  262144, 262144, 48, 3840, 1120, 640};
+constexpr Sizes kDemoSizes = {"demo", "gemma4", 256,   1024, 4, 64,  2,    128,
+                              1,      512,      32768, 4096, 6, 256, 1120, 640};
+constexpr Sizes k12bSizes = {"12b", "gemma4", 3840,   15360,  16, 256,  8,    512,
+                             1,     1024,     262144, 262144, 48, 3840, 1120, 640};
 
 constexpr std::uint32_t kFewestLayers = 2;
 constexpr std::uint32_t kMostLayers = 48;
 constexpr float kEpsilon = 1e-6f;
 
+/// What the drafter of a model has of its own; all else is the model's.
+struct DrafterSizes {
+  std::uint32_t model_dim, ffn_dim, n_layers;
+};
+constexpr DrafterSizes kDemoDrafter = {256, 512, 4};
+constexpr DrafterSizes k12bDrafter = {1024, 8192, 4};
+
 const Sizes& sizes_of(MadeShape shape) {
   return shape == MadeShape::kDemo ? kDemoSizes : k12bSizes;
-}
-
-/// Five sliding layers and one full one, over and over; the last is full in any case.
-bool is_sliding(std::uint32_t layer, std::uint32_t n_layers) {
-  return layer % 6 != 5 && layer + 1 != n_layers;
 }
 
 /// general.file_type, a label for people.
@@ -80,45 +83,10 @@ std::uint32_t file_type_label(TensorType type) {
   return 0;
 }
 
-/// Adds tensors one by one; each gets its own stream of random numbers.
-class TensorMaker {
- public:
-  TensorMaker(GgufWriter& writer, std::uint64_t seed) : writer_(writer), seed_(seed) {}
-
-  /// A matrix that keeps the variance of its input: deviation 1 / sqrt(cols).
-  Result<void> matrix(std::string name, TensorType type, std::uint64_t cols, std::uint64_t rows) {
-    const float deviation = 1.0f / std::sqrt(static_cast<float>(cols));
-    const std::uint64_t key = random_key(seed_, n_tensors_++);
-    return writer_.add_tensor(std::move(name), type, {cols, rows},
-                              [=](std::uint64_t first, std::span<std::byte> blocks) {
-                                fill_random(type, deviation, key, first, blocks);
-                              });
-  }
-
-  /// F32 values around `mean`.
-  Result<void> values(std::string name, std::vector<std::uint64_t> ne, float mean, float spread) {
-    const std::uint64_t key = random_key(seed_, n_tensors_++);
-    return writer_.add_tensor(std::move(name), TensorType::kF32, std::move(ne),
-                              [=](std::uint64_t first, std::span<std::byte> blocks) {
-                                fill_uniform(mean, spread, key, first, blocks);
-                              });
-  }
-
-  Result<void> exact(std::string name, std::vector<float> content) {
-    const std::uint64_t n = content.size();
-    ++n_tensors_;
-    return writer_.add_tensor(
-        std::move(name), TensorType::kF32, {n},
-        [content = std::move(content)](std::uint64_t first, std::span<std::byte> blocks) {
-          std::memcpy(blocks.data(), content.data() + first, blocks.size());
-        });
-  }
-
- private:
-  GgufWriter& writer_;
-  std::uint64_t seed_;
-  std::uint64_t n_tensors_ = 0;
-};
+/// Five sliding layers and one full one, over and over; the last is full in any case.
+bool is_sliding(std::uint32_t layer, std::uint32_t n_layers) {
+  return layer % 6 != 5 && layer + 1 != n_layers;
+}
 
 void add_general(GgufWriter& writer, const Sizes& sizes, const MakeModelOptions& options,
                  std::string_view architecture, std::string_view type) {
@@ -138,33 +106,39 @@ void add_language_keys(GgufWriter& writer, const Sizes& sizes, std::uint32_t n_l
     kv_heads.push_back(
         static_cast<std::int32_t>(pattern.back() ? sizes.sliding_kv : sizes.full_kv));
   }
-  writer.add_uint("gemma4.block_count", n_layers);
-  writer.add_uint("gemma4.context_length", sizes.context);
-  writer.add_uint("gemma4.embedding_length", sizes.model_dim);
-  writer.add_uint("gemma4.feed_forward_length", sizes.ffn_dim);
-  writer.add_uint("gemma4.attention.head_count", sizes.n_heads);
-  writer.add_ints("gemma4.attention.head_count_kv", kv_heads);
-  writer.add_uint("gemma4.attention.key_length", sizes.full_head);
-  writer.add_uint("gemma4.attention.value_length", sizes.full_head);
-  writer.add_uint("gemma4.attention.key_length_swa", sizes.sliding_head);
-  writer.add_uint("gemma4.attention.value_length_swa", sizes.sliding_head);
-  writer.add_uint("gemma4.attention.sliding_window", sizes.window);
-  writer.add_bools("gemma4.attention.sliding_window_pattern", pattern);
-  writer.add_uint("gemma4.attention.shared_kv_layers", 0);
-  writer.add_float("gemma4.attention.layer_norm_rms_epsilon", kEpsilon);
-  writer.add_uint("gemma4.embedding_length_per_layer_input", 0);
-  writer.add_float("gemma4.final_logit_softcapping", 30.0f);
-  writer.add_float("gemma4.rope.freq_base", 1e6f);
-  writer.add_float("gemma4.rope.freq_base_swa", 1e4f);
-  writer.add_uint("gemma4.rope.dimension_count", sizes.full_head);
-  writer.add_uint("gemma4.rope.dimension_count_swa", sizes.sliding_head);
+  const auto key = [&sizes](std::string_view name) {
+    return fmt::format("{}.{}", sizes.architecture, name);
+  };
+  writer.add_uint(key("block_count"), n_layers);
+  writer.add_uint(key("context_length"), sizes.context);
+  writer.add_uint(key("embedding_length"), sizes.model_dim);
+  writer.add_uint(key("feed_forward_length"), sizes.ffn_dim);
+  writer.add_uint(key("attention.head_count"), sizes.n_heads);
+  writer.add_ints(key("attention.head_count_kv"), kv_heads);
+  writer.add_uint(key("attention.key_length"), sizes.full_head);
+  writer.add_uint(key("attention.value_length"), sizes.full_head);
+  writer.add_uint(key("attention.key_length_swa"), sizes.sliding_head);
+  writer.add_uint(key("attention.value_length_swa"), sizes.sliding_head);
+  writer.add_uint(key("attention.sliding_window"), sizes.window);
+  writer.add_bools(key("attention.sliding_window_pattern"), pattern);
+  writer.add_float(key("attention.layer_norm_rms_epsilon"), kEpsilon);
+  writer.add_uint(key("embedding_length_per_layer_input"), 0);
+  writer.add_float(key("rope.freq_base"), 1e6f);
+  writer.add_float(key("rope.freq_base_swa"), 1e4f);
+  writer.add_uint(key("rope.dimension_count"), sizes.full_head);
+  writer.add_uint(key("rope.dimension_count_swa"), sizes.sliding_head);
+}
+
+std::int32_t id_of(const DemoVocabulary& vocabulary, std::string_view token) {
+  const auto it = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), token);
+  PREFLIGHT_ASSERT(it != vocabulary.tokens.end());
+  return static_cast<std::int32_t>(it - vocabulary.tokens.begin());
 }
 
 void add_tokenizer_keys(GgufWriter& writer, const DemoVocabulary& vocabulary) {
-  const auto id_of = [&vocabulary](std::string_view token) {
-    const auto it = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), token);
-    PREFLIGHT_ASSERT(it != vocabulary.tokens.end());
-    return static_cast<std::uint32_t>(it - vocabulary.tokens.begin());
+  const auto add_id = [&](std::string_view name, std::string_view token) {
+    writer.add_uint(fmt::format("tokenizer.ggml.{}_token_id", name),
+                    static_cast<std::uint32_t>(id_of(vocabulary, token)));
   };
   // Longer pieces come later and score lower; special tokens are never merged into.
   std::vector<float> scores;
@@ -176,21 +150,24 @@ void add_tokenizer_keys(GgufWriter& writer, const DemoVocabulary& vocabulary) {
   writer.add_floats("tokenizer.ggml.scores", scores);
   writer.add_ints("tokenizer.ggml.token_type", vocabulary.types);
   writer.add_texts("tokenizer.ggml.merges", vocabulary.merges);
-  writer.add_uint("tokenizer.ggml.bos_token_id", id_of("<bos>"));
-  writer.add_uint("tokenizer.ggml.eos_token_id", id_of("<eos>"));
-  writer.add_uint("tokenizer.ggml.eot_token_id", id_of("<turn|>"));
-  writer.add_uint("tokenizer.ggml.unknown_token_id", id_of("<unk>"));
-  writer.add_uint("tokenizer.ggml.padding_token_id", id_of("<pad>"));
-  writer.add_uint("tokenizer.ggml.mask_token_id", id_of("<mask>"));
+  add_id("bos", "<bos>");
+  add_id("eos", "<eos>");
+  add_id("eot", "<turn|>");
+  add_id("unknown", "<unk>");
+  add_id("padding", "<pad>");
+  add_id("mask", "<mask>");
   writer.add_bool("tokenizer.ggml.add_bos_token", true);
   writer.add_bool("tokenizer.ggml.add_space_prefix", false);
-  const std::int32_t suppressed[] = {static_cast<std::int32_t>(id_of("<audio|>")),
-                                     static_cast<std::int32_t>(id_of("<image|>"))};
+}
+
+void add_suppressed(GgufWriter& writer, const DemoVocabulary& vocabulary) {
+  const std::int32_t suppressed[] = {id_of(vocabulary, "<audio|>"), id_of(vocabulary, "<image|>")};
   writer.add_ints("tokenizer.ggml.suppress_tokens", suppressed);
 }
 
+/// `own_kv`: with keys and values, which a drafter takes from its model.
 Result<void> add_layer(TensorMaker& make, const Sizes& sizes, TensorType type, std::uint32_t layer,
-                       bool sliding) {
+                       bool sliding, bool own_kv) {
   const std::uint64_t dim = sizes.model_dim;
   const std::uint64_t head = sliding ? sizes.sliding_head : sizes.full_head;
   const std::uint64_t q_dim = head * sizes.n_heads;
@@ -205,15 +182,23 @@ Result<void> add_layer(TensorMaker& make, const Sizes& sizes, TensorType type, s
   // deviation 2.
   const float key_norm = 2.0f / std::sqrt(static_cast<float>(head));
   PREFLIGHT_TRY_VOID(make.values(name("attn_q_norm"), {head}, 1.0f, 0.05f));
-  PREFLIGHT_TRY_VOID(make.values(name("attn_k_norm"), {head}, key_norm, 0.05f * key_norm));
+  if (own_kv)
+    PREFLIGHT_TRY_VOID(make.values(name("attn_k_norm"), {head}, key_norm, 0.05f * key_norm));
   PREFLIGHT_TRY_VOID(make.matrix(name("attn_q"), type, dim, q_dim));
-  PREFLIGHT_TRY_VOID(make.matrix(name("attn_k"), type, dim, kv_dim));
-  if (sliding) PREFLIGHT_TRY_VOID(make.matrix(name("attn_v"), type, dim, kv_dim));
+  if (own_kv) PREFLIGHT_TRY_VOID(make.matrix(name("attn_k"), type, dim, kv_dim));
+  if (own_kv && sliding) PREFLIGHT_TRY_VOID(make.matrix(name("attn_v"), type, dim, kv_dim));
   PREFLIGHT_TRY_VOID(make.matrix(name("attn_output"), type, q_dim, dim));
   PREFLIGHT_TRY_VOID(make.matrix(name("ffn_gate"), type, dim, sizes.ffn_dim));
   PREFLIGHT_TRY_VOID(make.matrix(name("ffn_up"), type, dim, sizes.ffn_dim));
   PREFLIGHT_TRY_VOID(make.matrix(name("ffn_down"), type, sizes.ffn_dim, dim));
   return make.exact(name("layer_output_scale"), {1.0f});
+}
+
+/// A quarter of the pairs of full layers turn; the divisors of the others make their angles vanish.
+std::vector<float> full_divisors(const Sizes& sizes) {
+  std::vector<float> divisors(sizes.full_head / 2, 1e30f);
+  std::fill_n(divisors.begin(), divisors.size() / 4, 1.0f);
+  return divisors;
 }
 
 Result<void> describe_language_model(GgufWriter& writer, const Sizes& sizes,
@@ -224,9 +209,12 @@ Result<void> describe_language_model(GgufWriter& writer, const Sizes& sizes,
                                                       n_layers, kFewestLayers, kMostLayers));
   PREFLIGHT_TRY(const DemoVocabulary vocabulary,
                 make_demo_vocabulary(options.vocab_size.value_or(sizes.vocab_size)));
-  add_general(writer, sizes, options, "gemma4", "model");
+  add_general(writer, sizes, options, sizes.architecture, "model");
   add_language_keys(writer, sizes, n_layers);
+  writer.add_uint("gemma4.attention.shared_kv_layers", 0);
+  writer.add_float("gemma4.final_logit_softcapping", 30.0f);
   add_tokenizer_keys(writer, vocabulary);
+  add_suppressed(writer, vocabulary);
 
   const TensorType head =
       options.head.value_or(block_values(options.type) > 1 ? TensorType::kQ6_K : options.type);
@@ -234,13 +222,44 @@ Result<void> describe_language_model(GgufWriter& writer, const Sizes& sizes,
   PREFLIGHT_TRY_VOID(
       make.matrix("token_embd.weight", head, sizes.model_dim, vocabulary.tokens.size()));
   PREFLIGHT_TRY_VOID(make.values("output_norm.weight", {sizes.model_dim}, 1.0f, 0.05f));
-  // A quarter of the pairs of full layers turn; the divisors of the others make their angles
-  // vanish.
-  std::vector<float> divisors(sizes.full_head / 2, 1e30f);
-  std::fill_n(divisors.begin(), divisors.size() / 4, 1.0f);
-  PREFLIGHT_TRY_VOID(make.exact("rope_freqs.weight", std::move(divisors)));
+  PREFLIGHT_TRY_VOID(make.exact("rope_freqs.weight", full_divisors(sizes)));
   for (std::uint32_t layer = 0; layer < n_layers; ++layer)
-    PREFLIGHT_TRY_VOID(add_layer(make, sizes, options.type, layer, is_sliding(layer, n_layers)));
+    PREFLIGHT_TRY_VOID(add_layer(make, sizes, options.type, layer, is_sliding(layer, n_layers),
+                                 /*own_kv=*/true));
+  return {};
+}
+
+Result<void> describe_drafter(GgufWriter& writer, const Sizes& target, const DrafterSizes& own,
+                              const MakeModelOptions& options) {
+  if (options.n_layers && *options.n_layers != own.n_layers)
+    return fail(ErrorCode::kInvalidInput, fmt::format("a drafter of {} layers, expected {}",
+                                                      *options.n_layers, own.n_layers));
+  PREFLIGHT_TRY(const DemoVocabulary vocabulary,
+                make_demo_vocabulary(options.vocab_size.value_or(target.vocab_size)));
+  Sizes sizes = target;
+  sizes.architecture = "gemma4-assistant";
+  sizes.model_dim = own.model_dim;
+  sizes.ffn_dim = own.ffn_dim;
+  add_general(writer, sizes, options, sizes.architecture, "model");
+  add_language_keys(writer, sizes, own.n_layers);
+  writer.add_uint("gemma4-assistant.attention.shared_kv_layers", own.n_layers);
+  writer.add_uint("gemma4-assistant.nextn_predict_layers", own.n_layers);
+  writer.add_uint("gemma4-assistant.embedding_length_out", target.model_dim);
+  add_tokenizer_keys(writer, vocabulary);
+
+  const std::uint64_t dim = own.model_dim;
+  TensorMaker make(writer, random_key(options.seed, 0x647261667465));  // unlike the model's
+  PREFLIGHT_TRY_VOID(make.matrix("token_embd.weight", options.head.value_or(options.type), dim,
+                                 vocabulary.tokens.size()));
+  PREFLIGHT_TRY_VOID(make.values("output_norm.weight", {dim}, 1.0f, 0.05f));
+  PREFLIGHT_TRY_VOID(make.exact("rope_freqs.weight", full_divisors(sizes)));
+  PREFLIGHT_TRY_VOID(make.matrix("nextn.pre_projection.weight", options.type,
+                                 std::uint64_t{2} * target.model_dim, dim));
+  PREFLIGHT_TRY_VOID(
+      make.matrix("nextn.post_projection.weight", options.type, dim, target.model_dim));
+  for (std::uint32_t layer = 0; layer < own.n_layers; ++layer)
+    PREFLIGHT_TRY_VOID(add_layer(make, sizes, options.type, layer, is_sliding(layer, own.n_layers),
+                                 /*own_kv=*/false));
   return {};
 }
 
@@ -302,6 +321,9 @@ Result<std::uint64_t> make_model(const MakeModelOptions& options,
   GgufWriter writer;
   if (options.mmproj) {
     PREFLIGHT_TRY_VOID(describe_mmproj(writer, sizes, options));
+  } else if (options.drafter) {
+    PREFLIGHT_TRY_VOID(describe_drafter(
+        writer, sizes, options.shape == MadeShape::kDemo ? kDemoDrafter : k12bDrafter, options));
   } else {
     PREFLIGHT_TRY_VOID(describe_language_model(writer, sizes, options));
   }

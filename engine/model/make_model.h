@@ -24,7 +24,8 @@ struct MakeModelOptions {
       std::nullopt;  ///< of the embedding table; default: Q6_K beside packed types
   std::optional<std::uint32_t> vocab_size = std::nullopt;  ///< default: the shape's own
   std::uint64_t seed = 1;
-  bool mmproj = false;  ///< write the matching image and sound part instead of the language model
+  bool mmproj = false;   ///< write the matching image and sound part instead of the language model
+  bool drafter = false;  ///< write the matching drafter instead; its table has the type of all
   /// Matrices hold zeros that take no room on disk: a file to plan by, not to run.
   bool sparse = false;
   unsigned n_threads = 0;  ///< 0: one per processor

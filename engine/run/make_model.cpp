@@ -22,6 +22,7 @@ struct Options {
   std::optional<std::uint32_t> vocab_size;
   std::uint64_t seed = 1;
   bool mmproj = false;
+  bool drafter = false;
   bool sparse = false;
   std::string out;
 };
@@ -41,6 +42,7 @@ Result<void> run_make_model(const Options& options) {
   make.vocab_size = options.vocab_size;
   make.seed = options.seed;
   make.mmproj = options.mmproj;
+  make.drafter = options.drafter;
   make.sparse = options.sparse;
   if (!options.type.empty()) make.type = *model::type_from_name(options.type);
   if (!options.head.empty()) make.head = *model::type_from_name(options.head);
@@ -68,7 +70,9 @@ void add_make_model(CLI::App& app, Result<void>& outcome) {
   command->add_option("--vocab", options->vocab_size, "512 to 262144 tokens")
       ->check(CLI::Range(512, 262144));
   command->add_option("--seed", options->seed, "The same seed gives the same file; default 1");
-  command->add_flag("--mmproj", options->mmproj, "Write the image and sound part instead");
+  CLI::Option* mmproj =
+      command->add_flag("--mmproj", options->mmproj, "Write the image and sound part instead");
+  command->add_flag("--drafter", options->drafter, "Write the drafter instead")->excludes(mmproj);
   command->add_flag("--sparse", options->sparse,
                     "Matrices of zeros that take no room on disk: a file for `plan`, not to run");
   command->add_option("OUT", options->out, "The file to write")->required();

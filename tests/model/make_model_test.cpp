@@ -8,6 +8,7 @@
 
 #include "engine/model/blocks.h"
 #include "engine/model/demo_vocabulary.h"
+#include "engine/model/drafter_file.h"
 #include "engine/model/model_file.h"
 #include "engine/text/tokenizer.h"
 #include "tests/model/file_surgery.h"
@@ -114,11 +115,47 @@ TEST(MakeModel, The12bHasItsPublishedShapesAndIds) {
                                        258881, 258882, 258883, 258884}));
 }
 
+TEST(MakeModel, TheDrafterFitsItsModel) {
+  const surgery::ScratchDirectory scratch;
+  for (const MadeShape shape : {MadeShape::kDemo, MadeShape::k12b}) {
+    const ModelFile target =
+        made({.shape = shape, .n_layers = 2, .type = TensorType::kQ2_K, .head = TensorType::kQ2_K},
+             scratch / "m.gguf");
+    const auto bytes = make_model({.shape = shape, .type = TensorType::kQ2_K, .drafter = true},
+                                  scratch / "d.gguf");
+    ASSERT_TRUE(bytes.has_value()) << bytes.error().message;
+    EXPECT_EQ(*bytes, std::filesystem::file_size(scratch / "d.gguf"));
+    const auto drafter = DrafterFile::open(scratch / "d.gguf");
+    ASSERT_TRUE(drafter.has_value()) << drafter.error().message;
+    const auto fits = check_drafter_fits(drafter->config(), target.config(), drafter->name());
+    EXPECT_TRUE(fits.has_value()) << fits.error().message;
+    if (shape == MadeShape::kDemo) continue;
+    // The published drafter's sizes and number of parameters, its rope divisors not counted.
+    EXPECT_EQ(drafter->config().layers.ffn_dim, 8192u);
+    std::uint64_t n_parameters = 0;
+    const auto count = [&](const std::string& name) {
+      const Tensor* tensor = drafter->find(name);
+      ASSERT_NE(tensor, nullptr) << name;
+      n_parameters += tensor->rows * tensor->cols;
+    };
+    for (const char* name :
+         {"token_embd", "output_norm", "nextn.pre_projection", "nextn.post_projection"})
+      count(fmt::format("{}.weight", name));
+    for (std::uint32_t layer = 0; layer < 4; ++layer)
+      for (const char* part :
+           {"attn_norm", "attn_q", "attn_q_norm", "attn_output", "post_attention_norm", "ffn_norm",
+            "ffn_gate", "ffn_up", "ffn_down", "post_ffw_norm", "layer_output_scale"})
+        count(fmt::format("blk.{}.{}.weight", layer, part));
+    EXPECT_EQ(n_parameters, 422'856'964u);
+  }
+}
+
 TEST(MakeModel, OptionsOutOfRangeAreRefused) {
   const surgery::ScratchDirectory scratch;
   for (const MakeModelOptions& options :
        {MakeModelOptions{.n_layers = 1}, MakeModelOptions{.n_layers = 49},
-        MakeModelOptions{.vocab_size = 300}, MakeModelOptions{.vocab_size = 1u << 20}}) {
+        MakeModelOptions{.vocab_size = 300}, MakeModelOptions{.vocab_size = 1u << 20},
+        MakeModelOptions{.n_layers = 6, .drafter = true}}) {
     const auto result = make_model(options, scratch / "m.gguf");
     ASSERT_FALSE(result.has_value());
     EXPECT_NE(result.error().message.find("expected"), std::string::npos);
