@@ -35,7 +35,8 @@ struct Answer {
   SequenceId sequence{};
   std::optional<generate::ConstraintState> state;
   std::uint32_t max_tokens = 0;
-  Sampling sampling;
+  Sampling sampling{};
+  bool may_draft = true;
   generate::ChoiceReader choices;
   std::string open_pointer;  ///< of the choice that is open; empty: none
   double open_margin = 0;

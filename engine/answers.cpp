@@ -57,12 +57,13 @@ Result<std::vector<Generation>> Engine::generate(
       return fail(
           ErrorCode::kInvalidInput,
           "generation needs a token to go on from: the sequence is empty or ends in an image");
-    const double expected = impl.drafting ? impl.drafting->planner().expected_acceptance() : 0.0;
+    const double expected = impl.drafting->planner().expected_acceptance();
     PREFLIGHT_TRY_VOID(check_sampling(row.sampling));
     answers.push_back({.sequence = row.sequence,
                        .state = row.constraint,
                        .max_tokens = row.max_tokens,
                        .sampling = row.sampling,
+                       .may_draft = row.draft,
                        .choices = generate::ChoiceReader(special_tokens().stop),
                        .open_pointer = {},
                        .open_margin = 0,
@@ -102,9 +103,8 @@ Result<std::vector<Generation>> Engine::generate(
     }
     if (rounds.empty()) break;
     const auto round_start = std::chrono::steady_clock::now();
-    if (impl.drafting)
-      PREFLIGHT_TRY_VOID(
-          impl.drafting->propose(rounds, rules, *impl.pools, impl.plan.context_tokens));
+    PREFLIGHT_TRY_VOID(
+        impl.drafting->propose(rounds, rules, *impl.pools, impl.plan.context_tokens));
     std::vector<Work> works;
     for (const Round& round : rounds) {
       works.push_back(with_proposal(impl.work_of(round.answer->sequence, {}), round.proposal));
@@ -136,7 +136,10 @@ Result<std::vector<Generation>> Engine::generate(
         if (choice) {
           logits.resize(config().vocab_size);
           PREFLIGHT_TRY_VOID(impl.decoder->read_logits(impl.uploader, i, logits));
+          const std::size_t n_choices = answer.result.choices.size();
           PREFLIGHT_TRY_VOID(answer.read_choice(choice->pointer, logits, step_masks[i], token));
+          for (std::size_t c = n_choices; c < answer.result.choices.size(); c++)
+            impl.drafting->add_choice(answer.result.choices[c].outcome);
         }
         PREFLIGHT_TRY_VOID(answer.take(token, rules));
         report(answer, token);
@@ -150,8 +153,7 @@ Result<std::vector<Generation>> Engine::generate(
         const bool drafted = place < proposal.drafted.size();
         round.open = drafted && token == proposal.drafted[place];
         if (drafted) {
-          answer.acceptance.add(round.open);
-          impl.drafting->planner().add_outcome(round.open);
+          impl.drafting->add_outcome(proposal, answer, round.open);
         }
         if (!round.open) continue;
         round.n_confirmed++;
@@ -193,7 +195,7 @@ Result<std::vector<Generation>> Engine::generate(
       pages.truncate(*impl.pools, pages.length() - static_cast<std::uint32_t>(n_rejected));
       pages.release_behind_window(*impl.pools);
     }
-    if (impl.drafting && n_steps == 1) {
+    if (n_steps == 1) {
       using Milliseconds = std::chrono::duration<double, std::milli>;
       generate::DraftPlanner& planner = impl.drafting->planner();
       planner.add_target_step(n_rows, Milliseconds(end - start).count());

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/answer.h"
@@ -22,6 +24,7 @@ struct Proposal {
   std::vector<std::int32_t> forced;  ///< what the schema forces if all of them are accepted
   /// What may stand in the place of each draft, then after the whole proposal: one more.
   std::vector<TokenMask> masks;
+  bool literal = false;  ///< the drafts spell a literal of a choice
 
   [[nodiscard]] std::size_t n_tokens() const { return drafted.size() + forced.size(); }
 };
@@ -36,11 +39,13 @@ struct Round {
   bool open = true;             ///< no row of the step has decided otherwise yet
 };
 
-/// Fills the proposals of a round with the drafter (docs/model.md#drafter). Works between two steps
+/// Fills the proposals of a round (docs/model.md#drafter): where an answer stands at a choice, with
+/// a literal of it, which costs no draft step; elsewhere with the drafter. Works between two steps
 /// of the target.
 class Drafting {
  public:
-  Drafting(forward::Drafter& drafter, std::optional<std::uint32_t> fixed_drafts)
+  /// `drafter` may be null: literals alone are drafted.
+  Drafting(forward::Drafter* drafter, std::optional<std::uint32_t> fixed_drafts)
       : drafter_(drafter), planner_(fixed_drafts) {}
 
   /// Extends the proposals, whose masks hold that of the next token. What the schema forces is
@@ -50,18 +55,26 @@ class Drafting {
                                      const kv::Pools& pools, std::uint32_t context_tokens);
 
   [[nodiscard]] generate::DraftPlanner& planner() { return planner_; }
+  /// One draft of this proposal that the target looked at.
+  void add_outcome(const Proposal& proposal, Answer& answer, bool accepted);
+  /// The literal that an answer took is the guess for the next choice of the same ones.
+  void add_choice(const generate::ChoiceOutcome& outcome);
 
  private:
   /// A round that drafts, and where its drafting stands.
   struct Draft;
   [[nodiscard]] std::vector<Draft> plan(std::span<Round> rounds, std::uint32_t context_tokens,
                                         std::uint32_t& spare_rows) const;
-  Result<void> draft_step(std::span<Draft*> drafts, bool first);
+  [[nodiscard]] std::vector<std::int32_t> guess(const generate::ConstraintState& state) const;
+  Result<void> draft_steps(std::span<Draft*> drafts, bool first, const AnswerRules& rules,
+                           std::uint32_t& spare_rows);
   static Result<void> take(Draft& draft, std::int32_t token, const AnswerRules& rules,
                            std::uint32_t& spare_rows);
 
-  forward::Drafter& drafter_;
+  forward::Drafter* drafter_;
   generate::DraftPlanner planner_;
+  generate::Acceptance literal_acceptance_{0.5};
+  std::unordered_map<std::string, std::string> taken_literals_;  ///< by all that could be taken
 };
 
 }  // namespace preflight::engine

@@ -27,6 +27,7 @@ const MemoryPlan& Engine::memory_plan() const { return impl_->memory; }
 std::uint64_t Engine::peak_device_bytes() const { return impl_->device.peak_allocated_bytes(); }
 std::uint64_t Engine::reserved_device_bytes() const { return impl_->device.reserved_bytes(); }
 std::string Engine::model_digest() const { return impl_->file.digest(); }
+bool Engine::has_drafter() const { return impl_->drafter != nullptr; }
 const Meter& Engine::meter() const { return impl_->meter; }
 
 void Engine::set_heartbeat(std::function<void()> heartbeat) {
@@ -214,10 +215,12 @@ Result<DraftTrace> Engine::draft(SequenceId sequence, std::span<const Input> inp
                                 .token = token,
                                 .hidden_row = i == 0 ? hidden_row : 0,
                                 .mask = impl_->free_text_mask};
-    PREFLIGHT_TRY(const std::vector<params::ArgmaxEntry> best,
-                  impl_->drafter->step({&row, 1}, i == 0 ? forward::HiddenRows::kTarget
-                                                         : forward::HiddenRows::kDraft));
-    token = static_cast<std::int32_t>(best.front().token);
+    PREFLIGHT_TRY(
+        const std::vector<std::uint32_t> best,
+        impl_->drafter->draft({&row, 1},
+                              i == 0 ? forward::HiddenRows::kTarget : forward::HiddenRows::kDraft,
+                              /*n_steps=*/1));
+    token = static_cast<std::int32_t>(best.front());
     trace.ids.push_back(token);
     trace.logits.emplace_back(config().vocab_size);
     PREFLIGHT_TRY_VOID(impl_->drafter->read_logits(impl_->uploader, 0, trace.logits.back()));

@@ -31,9 +31,10 @@ enum class KvFormat { kF32, kF16 };
 struct EngineOptions {
   std::filesystem::path model;   ///< GGUF file or Hugging Face directory
   std::filesystem::path mmproj;  ///< image and sound weights of a GGUF model; may be empty
-  /// GGUF file or Hugging Face directory of the model's drafter; empty: answers are not drafted.
+  /// GGUF file or Hugging Face directory of the model's drafter; empty: none.
   std::filesystem::path drafter;
-  /// Tokens to draft for each round of an answer; default: as many as measurably pay.
+  /// Tokens to draft for each round of an answer, literals that its schema allows included, which
+  /// need no drafter. Default: with a drafter as many as measurably pay, without one none.
   std::optional<std::uint32_t> draft_tokens;
   vk::DeviceOptions device;
   std::optional<vk::Tier> tier;  ///< default: what the tuning table says for the device
@@ -82,7 +83,8 @@ struct GenerateRow {
   /// answer ends by its schema, which was compiled for a number of tokens.
   std::optional<generate::ConstraintState> constraint;
   std::uint32_t max_tokens = 256;  ///< of free text
-  Sampling sampling;               ///< default: greedy
+  Sampling sampling{};             ///< default: greedy
+  bool draft = true;               ///< whether its tokens may be drafted
 };
 
 /// What the model thought of a choice between literals that its answer passed through.
@@ -105,7 +107,7 @@ struct Generation {
   std::string text;               ///< special tokens kept, the stop token left out
   FinishReason finish_reason = FinishReason::kLength;
   std::uint32_t n_forced_tokens = 0;
-  std::uint32_t n_drafted_tokens = 0;   ///< proposed by the drafter and looked at by the model
+  std::uint32_t n_drafted_tokens = 0;   ///< proposed, for the model to look at
   std::uint32_t n_accepted_tokens = 0;  ///< those that the model agreed with
   std::vector<ChoiceReading> choices;
 };
@@ -159,6 +161,7 @@ class Engine {
   /// What the driver was asked for, blocks included.
   [[nodiscard]] std::uint64_t reserved_device_bytes() const;
   [[nodiscard]] std::string model_digest() const;
+  [[nodiscard]] bool has_drafter() const;
   [[nodiscard]] const Meter& meter() const;
 
   /// patches f32 [columns*rows, 6912] -> soft tokens in the same raster order.

@@ -58,7 +58,7 @@ struct Engine::Impl {
   std::optional<model::DrafterFile> drafter_file;
   std::optional<forward::DrafterWeights> drafter_weights;
   std::unique_ptr<forward::Drafter> drafter;
-  std::optional<Drafting> drafting;
+  std::optional<Drafting> drafting;  ///< with or without a drafter
   std::optional<kv::Pools> pools;
   std::optional<Scheduler> scheduler;
 
@@ -69,7 +69,7 @@ struct Engine::Impl {
   /// Tokens that free text may end in or consist of: all but the suppressed and the placeholders.
   std::vector<std::uint32_t> free_text_mask;
 
-  Result<void> load_drafter(const EngineOptions& options, const forward::Tuning& tuning);
+  Result<void> load_drafter(const forward::Tuning& tuning);
   [[nodiscard]] const model::ModelConfig& config() const { return file.config(); }
   Sequence& at(SequenceId id);
   /// The sequence's pending inputs, then `more`. What is pending stays owned by the sequence.

@@ -32,14 +32,12 @@ std::vector<std::uint32_t> make_free_text_mask(const model::ModelConfig& config,
 
 }  // namespace
 
-Result<void> Engine::Impl::load_drafter(const EngineOptions& options,
-                                        const forward::Tuning& tuning) {
+Result<void> Engine::Impl::load_drafter(const forward::Tuning& tuning) {
   PREFLIGHT_TRY(drafter_weights, forward::load_drafter_weights(device, uploader, *drafter_file,
                                                                tuning.weight_lanes));
   PREFLIGHT_TRY(drafter,
                 forward::Drafter::create(device, submitter, *kernels, drafter_file->config(),
                                          *drafter_weights, config(), *weights, *arena, plan));
-  drafting.emplace(*drafter, options.draft_tokens);
   return {};
 }
 
@@ -93,7 +91,11 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   PREFLIGHT_TRY(impl->decoder,
                 forward::Decoder::create(impl->device, impl->submitter, *impl->kernels, config,
                                          *impl->weights, *impl->arena, impl->plan));
-  if (impl->drafter_file) PREFLIGHT_TRY_VOID(impl->load_drafter(options, tuning));
+  if (impl->drafter_file) PREFLIGHT_TRY_VOID(impl->load_drafter(tuning));
+  // Where nobody asked for drafts, how many steps an answer takes does not depend on the clock.
+  const std::optional<std::uint32_t> no_drafts = 0;
+  impl->drafting.emplace(impl->drafter.get(),
+                         impl->drafter || options.draft_tokens ? options.draft_tokens : no_drafts);
   PREFLIGHT_TRY_VOID(forward::self_test({.device = impl->device,
                                          .submitter = impl->submitter,
                                          .uploader = impl->uploader,

@@ -7,7 +7,8 @@ namespace {
 
 /// Sizes of the buffers in bytes, in one place for the plan and for the making.
 struct Sizes {
-  std::uint64_t embedded, input, hidden, residual, normed, raw_q, q, attended, branch, gated;
+  std::uint64_t embedded, input, hidden, residual, normed, raw_q, q, attended, branch, gated,
+      tokens;
 
   Sizes(const model::DrafterConfig& config, const ArenaPlan& plan, bool act16) {
     const model::ModelConfig& c = config.layers;
@@ -26,9 +27,11 @@ struct Sizes {
         std::max(padded(c.n_heads * plan.sliding.head_dim), padded(c.n_heads * plan.full.head_dim));
     branch = residual;
     gated = rows * padded(c.ffn_dim) * act;
+    tokens = kMaxDraftSteps * rows * 4;
   }
   [[nodiscard]] std::uint64_t total() const {
-    return embedded + input + hidden + residual + normed + raw_q + q + attended + branch + gated;
+    return embedded + input + hidden + residual + normed + raw_q + q + attended + branch + gated +
+           tokens;
   }
 };
 
@@ -55,6 +58,8 @@ Result<DraftArena> DraftArena::create(vk::Device& device, const model::DrafterCo
   PREFLIGHT_TRY(vk::Buffer attended, make(sizes.attended, "draft attended"));
   PREFLIGHT_TRY(vk::Buffer branch, make(sizes.branch, "draft branch"));
   PREFLIGHT_TRY(vk::Buffer gated, make(sizes.gated, "draft gated"));
+  PREFLIGHT_TRY(vk::Buffer tokens, vk::Buffer::create(device, sizes.tokens,
+                                                      vk::Residency::kReadback, "drafted tokens"));
   return DraftArena{.embedded = std::move(embedded),
                     .input = std::move(input),
                     .hidden = std::move(hidden),
@@ -64,7 +69,8 @@ Result<DraftArena> DraftArena::create(vk::Device& device, const model::DrafterCo
                     .q = std::move(q),
                     .attended = std::move(attended),
                     .branch = std::move(branch),
-                    .gated = std::move(gated)};
+                    .gated = std::move(gated),
+                    .tokens = std::move(tokens)};
 }
 
 Result<void> DraftArena::clear(vk::Device& device, vk::Submitter& submitter) {

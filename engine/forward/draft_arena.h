@@ -11,6 +11,9 @@
 
 namespace preflight::forward {
 
+/// Draft steps that follow each other without the host.
+inline constexpr std::uint32_t kMaxDraftSteps = 8;
+
 /// What a draft step reads and writes of its own. Row infos, tables, masks, logits and the best
 /// tokens are the target's Arena's, which are free between the target's steps.
 struct DraftArena {
@@ -24,6 +27,7 @@ struct DraftArena {
   vk::Buffer attended;  ///< product input [rows, padded(n_heads * head_dim)]
   vk::Buffer branch;    ///< f32 [rows, padded(model_dim)]
   vk::Buffer gated;     ///< product input [rows, padded(ffn_dim)]
+  vk::Buffer tokens;    ///< u32 [kMaxDraftSteps, rows], for the host
 
   [[nodiscard]] static std::uint64_t bytes(const model::DrafterConfig& config,
                                            const ArenaPlan& plan, bool act16);

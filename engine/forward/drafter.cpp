@@ -201,6 +201,16 @@ Result<void> Drafter::make_head(Kernels& kernels, const DrafterWeights& weights)
                                                 .x_stride = dim,
                                                 .y_stride = padded(config_.target_dim)}));
   PREFLIGHT_TRY(argmax_, make_argmax(kernels, shared_, vocab_size));
+
+  PREFLIGHT_TRY(const vk::Pipeline* next, kernels.pipeline("draft_next", params::kDraftNextBindings,
+                                                           sizeof(params::DraftNextParams), {}));
+  const std::array<vk::Slice, params::kDraftNextBindings> slices = {
+      vk::whole(shared_.best), vk::whole(shared_.row_infos), vk::whole(shared_.head_rows),
+      vk::whole(own_.tokens)};
+  PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*next, slices));
+  for (std::uint32_t i = 0; i < kMaxDraftSteps; i++)
+    next_.push_back(
+        RowOp::of(next, bindings, params::DraftNextParams{.first_token = i * plan_.max_head_rows}));
   return {};
 }
 
@@ -216,7 +226,19 @@ void Drafter::record_layer(vk::CommandList& list, const DraftLayerOps& layer,
   list.barrier();
 }
 
-Result<std::vector<vk::CommandList>> Drafter::record(std::uint32_t n_rows, HiddenRows from) const {
+Result<std::vector<vk::CommandList>> Drafter::record(std::uint32_t n_rows, HiddenRows from,
+                                                     std::uint32_t n_steps) const {
+  std::vector<vk::CommandList> lists;
+  for (std::uint32_t step = 0; step < n_steps; step++) {
+    PREFLIGHT_TRY(vk::CommandList list,
+                  record_step(n_rows, step == 0 ? from : HiddenRows::kDraft, step));
+    lists.push_back(std::move(list));
+  }
+  return lists;
+}
+
+Result<vk::CommandList> Drafter::record_step(std::uint32_t n_rows, HiddenRows from,
+                                             std::uint32_t step) const {
   PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
   list.begin();
   for (const RowOp& part : embed_) part.record(list, n_rows);
@@ -232,16 +254,17 @@ Result<std::vector<vk::CommandList>> Drafter::record(std::uint32_t n_rows, Hidde
   post_projection_.record(list, n_rows, Phase::kGenerate);
   list.barrier();
   argmax_.record(list, n_rows);
+  list.barrier();
+  next_[step].record(list, n_rows);
   PREFLIGHT_TRY_VOID(list.end());
-  std::vector<vk::CommandList> lists;
-  lists.push_back(std::move(list));
-  return lists;
+  return list;
 }
 
-Result<std::vector<params::ArgmaxEntry>> Drafter::step(std::span<const DraftRow> rows,
-                                                       HiddenRows from) {
+Result<std::vector<std::uint32_t>> Drafter::draft(std::span<const DraftRow> rows, HiddenRows from,
+                                                  std::uint32_t n_steps) {
   const auto n_rows = static_cast<std::uint32_t>(rows.size());
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_head_rows);
+  PREFLIGHT_ASSERT(n_steps > 0 && n_steps <= kMaxDraftSteps);
   Step step;
   const auto hidden_rows = host_values<std::uint32_t>(shared_.head_rows);
   const auto masks = host_values<std::uint32_t>(shared_.masks);
@@ -259,11 +282,16 @@ Result<std::vector<params::ArgmaxEntry>> Drafter::step(std::span<const DraftRow>
               masks.begin() + static_cast<std::ptrdiff_t>(r * row.mask.size()));
   }
   write_step(shared_, plan_, target_, step);
-  SegmentCache& segments = from == HiddenRows::kTarget ? after_target_ : after_draft_;
-  PREFLIGHT_TRY_VOID(
-      segments.run(submitter_, n_rows, Phase::kGenerate, [&] { return record(n_rows, from); }, {}));
-  const auto best = host_values<params::ArgmaxEntry>(shared_.best).first(n_rows);
-  return std::vector<params::ArgmaxEntry>(best.begin(), best.end());
+  auto& caches = from == HiddenRows::kTarget ? after_target_ : after_draft_;
+  PREFLIGHT_TRY_VOID(caches[n_steps - 1].run(submitter_, n_rows, Phase::kGenerate,
+                                             [&] { return record(n_rows, from, n_steps); }, {}));
+  const auto drafted = host_values<std::uint32_t>(own_.tokens);
+  std::vector<std::uint32_t> tokens;
+  for (std::uint32_t i = 0; i < n_steps; i++) {
+    const auto first = drafted.begin() + static_cast<std::ptrdiff_t>(i * plan_.max_head_rows);
+    tokens.insert(tokens.end(), first, first + n_rows);
+  }
+  return tokens;
 }
 
 Result<void> Drafter::read_logits(vk::Uploader& uploader, std::uint32_t ix,

@@ -41,7 +41,7 @@ struct DraftRow {
 /// Whose rows DraftRow::hidden_row counts.
 enum class HiddenRows {
   kTarget,  ///< final hidden rows of the target's last step
-  kDraft,   ///< rows of the last draft step
+  kDraft,   ///< rows of the last step of the last draft()
 };
 
 /// One layer of the drafter as dispatches. Its attention reads the target's pages.
@@ -63,9 +63,12 @@ class Drafter {
       const model::ModelConfig& target, const ModelWeights& target_weights, Arena& target_arena,
       const ArenaPlan& plan);
 
-  /// The best allowed successor of each row's token. 1 to plan.max_head_rows rows.
-  [[nodiscard]] Result<std::vector<params::ArgmaxEntry>> step(std::span<const DraftRow> rows,
-                                                              HiddenRows from);
+  /// The best allowed successor of each row's token, the best one of that, and so on for `n_steps`
+  /// steps, all in one submission where time allows; a row's mask holds for all of them. 1 to
+  /// plan.max_head_rows rows, 1 to kMaxDraftSteps steps. Returns [n_steps, rows], step by step;
+  /// params::kNoToken where a mask allows nothing, and then no more of that row means anything.
+  [[nodiscard]] Result<std::vector<std::uint32_t>> draft(std::span<const DraftRow> rows,
+                                                         HiddenRows from, std::uint32_t n_steps);
   /// Logits of row `ix` of the last step; out.size() == vocab_size.
   [[nodiscard]] Result<void> read_logits(vk::Uploader& uploader, std::uint32_t ix,
                                          std::span<float> out) const;
@@ -81,16 +84,21 @@ class Drafter {
         shared_(shared),
         plan_(plan),
         tuning_(kernels.options().tuning),
-        own_(std::move(own)),
-        after_target_(tuning_.submission_ms),
-        after_draft_(tuning_.submission_ms) {}
+        own_(std::move(own)) {
+    for (std::uint32_t n_steps = 1; n_steps <= kMaxDraftSteps; n_steps++)
+      for (std::vector<SegmentCache>* caches : {&after_target_, &after_draft_})
+        caches->emplace_back(tuning_.submission_ms);
+  }
 
   Result<void> make_input(Kernels& kernels, const DrafterWeights& weights,
                           const ModelWeights& target_weights);
   Result<void> make_head(Kernels& kernels, const DrafterWeights& weights);
   Result<DraftLayerOps> make_layer(Kernels& kernels, const DrafterWeights& weights,
                                    const ModelWeights& target_weights, std::uint32_t ix);
-  Result<std::vector<vk::CommandList>> record(std::uint32_t n_rows, HiddenRows from) const;
+  Result<std::vector<vk::CommandList>> record(std::uint32_t n_rows, HiddenRows from,
+                                              std::uint32_t n_steps) const;
+  Result<vk::CommandList> record_step(std::uint32_t n_rows, HiddenRows from,
+                                      std::uint32_t step) const;
   void record_layer(vk::CommandList& list, const DraftLayerOps& layer, std::uint32_t n_rows) const;
 
   vk::Device& device_;
@@ -110,7 +118,9 @@ class Drafter {
   ProductOp head_, post_projection_;
   ArgmaxOp argmax_;
 
-  SegmentCache after_target_, after_draft_;
+  std::vector<RowOp> next_;  ///< by step
+
+  std::vector<SegmentCache> after_target_, after_draft_;  ///< by number of steps, less one
 };
 
 }  // namespace preflight::forward

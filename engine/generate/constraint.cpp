@@ -164,15 +164,12 @@ std::size_t Schema::longest_answer_chars() const { return compiled_->longest_cha
 
 ConstraintState Schema::begin() const { return {compiled_, compiled_->automaton.start()}; }
 
-std::vector<std::int32_t> ConstraintState::forced() const {
-  if (!compiled_->forcing_is_safe) return {};
-  const Automaton& automaton = compiled_->automaton;
+std::vector<std::int32_t> ConstraintState::certain_tokens(std::string text,
+                                                          const Cursor& behind) const {
   const Vocabulary& vocabulary = *compiled_->vocabulary;
-  Cursor behind = cursor_;
-  std::string text = automaton.forced_text(behind, kMaxForcedBytes);
   // The rest of a character whose first bytes are already there cannot be encoded.
   if (text.empty() || !begins_character(text[0])) return {};
-  text.resize(safe_length(automaton, vocabulary.all(), text, behind));
+  text.resize(safe_length(compiled_->automaton, vocabulary.all(), text, behind));
   if (text.empty()) return {};
   std::vector<std::int32_t> ids = vocabulary.tokenizer().encode(text, /*parse_special=*/false);
   // A suppressed token cannot be given, and what is given must spell the text.
@@ -180,6 +177,34 @@ std::vector<std::int32_t> ConstraintState::forced() const {
   for (const std::int32_t id : ids) spelled += vocabulary.token_bytes(id);
   if (spelled != text) ids.clear();
   return ids;
+}
+
+std::vector<std::int32_t> ConstraintState::forced() const {
+  if (!compiled_->forcing_is_safe) return {};
+  Cursor behind = cursor_;
+  std::string text = compiled_->automaton.forced_text(behind, kMaxForcedBytes);
+  return certain_tokens(std::move(text), behind);
+}
+
+std::vector<std::int32_t> ConstraintState::spell(std::size_t index) const {
+  if (!compiled_->forcing_is_safe) return {};
+  const Automaton& automaton = compiled_->automaton;
+  Cursor behind = cursor_;
+  std::string text = automaton.forced_text(behind, kMaxForcedBytes);
+  if (automaton.done(behind) || automaton.instructions[behind.pc].op != Op::kChoice) return {};
+  const LiteralTrie& trie = automaton.choices[automaton.instructions[behind.pc].index];
+  const LiteralTrie::Node* node = &trie.nodes()[behind.at];
+  const std::size_t literal = node->literal_begin + index;
+  PREFLIGHT_ASSERT(literal < node->literal_end);
+  while (!node->terminal || node->literal_begin != literal) {
+    const LiteralTrie::Node* next = &trie.nodes()[node->first_child];
+    while (next->literal_end <= literal) ++next;
+    node = next;
+    PREFLIGHT_ASSERT(automaton.step(behind, node->byte));
+    text.push_back(static_cast<char>(node->byte));
+  }
+  text += automaton.forced_text(behind, kMaxForcedBytes);
+  return certain_tokens(std::move(text), behind);
 }
 
 std::shared_ptr<const std::vector<std::uint32_t>> ConstraintState::mask() const {

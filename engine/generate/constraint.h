@@ -116,6 +116,10 @@ class ConstraintState {
   /// Present if the next open thing is a choice between literals.
   std::optional<Choice> choice() const;
 
+  /// The tokens that lead from here through literal `index` of choice(), as far as they are certain
+  /// whatever text follows; maybe none. All of them are allowed, one behind the other.
+  std::vector<std::int32_t> spell(std::size_t index) const;
+
   /// Moves over one token. kInternal if it is not allowed here (a bug of the caller), with the
   /// token's id and text and what is expected; the state is then unchanged.
   Result<void> advance(std::int32_t token);
@@ -131,6 +135,10 @@ class ConstraintState {
 
  private:
   friend class Schema;
+  /// The first tokens of the tokenizer's encoding of `text` that stay whatever follows; `behind` is
+  /// the cursor after it.
+  std::vector<std::int32_t> certain_tokens(std::string text, const Cursor& behind) const;
+
   ConstraintState(std::shared_ptr<const CompiledSchema> compiled, const Cursor& cursor)
       : compiled_(std::move(compiled)), cursor_(cursor) {}
 

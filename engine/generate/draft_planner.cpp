@@ -83,8 +83,10 @@ std::vector<std::uint32_t> DraftPlanner::plan(std::span<const DraftCandidate> ca
     if (i == n_answers) break;
     const std::uint32_t n = ++drafts[i];
     tokens += std::pow(candidates[i].acceptance, n);
-    drafting_ms -= draft_step_ms(step_rows[n]);
-    drafting_ms += draft_step_ms(++step_rows[n]);
+    if (!candidates[i].free) {
+      drafting_ms -= draft_step_ms(step_rows[n]);
+      drafting_ms += draft_step_ms(++step_rows[n]);
+    }
     const double rate = tokens / (target_.estimate(rows).value_or(*plain_ms) + drafting_ms);
     if (rate > best_rate) {
       best_rate = rate;

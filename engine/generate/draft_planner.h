@@ -29,6 +29,7 @@ class Acceptance {
 struct DraftCandidate {
   double acceptance = 0;
   std::uint32_t most_drafts = 0;  ///< 0: it goes on by one token
+  bool free = false;              ///< known without draft steps
 };
 
 /// Decides how many tokens to draft for each answer of a round: as many as give the most tokens per
@@ -41,6 +42,8 @@ class DraftPlanner {
   /// `fixed`: drafts of every round, whatever they cost; for measurements and tests.
   explicit DraftPlanner(std::optional<std::uint32_t> fixed) : fixed_(fixed) {}
 
+  /// Nothing will ever be drafted.
+  [[nodiscard]] bool idle() const { return fixed_ == 0u; }
   void add_target_step(std::uint32_t n_rows, double ms) { target_.add(n_rows, ms); }
   void add_draft_step(std::uint32_t n_rows, double ms) { draft_.add(n_rows, ms); }
   /// A round of the target: the rows it would have had without drafts, the tokens that it gave, and

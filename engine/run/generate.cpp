@@ -124,7 +124,8 @@ void add_generate(CLI::App& app, Result<void>& outcome) {
                       "GGUF file or Hugging Face directory of the model's drafter");
   command
       ->add_option("--draft-tokens", options->engine.draft_tokens,
-                   "tokens to draft in each round; default: as many as measurably pay")
+                   "tokens to draft in each round, without a drafter literals of the schema "
+                   "alone; default: with one as many as measurably pay")
       ->check(CLI::Range(0, 8));
   engine::Sampling& sampling = options->sampling;
   command->add_option("--temperature", sampling.temperature,

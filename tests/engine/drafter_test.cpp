@@ -22,6 +22,7 @@ struct Drafting {
   std::optional<std::uint32_t> draft_tokens;
 };
 constexpr Drafting kNone = {"none", nullptr, {}};
+constexpr Drafting kLiterals = {"literals", nullptr, 4};
 constexpr Drafting kThree = {"three", "models/tiny-drafter", 3};
 constexpr Drafting kEight = {"eight", "models/tiny-drafter", 8};
 constexpr Drafting kPacked = {"packed", "gguf/tiny-drafter-Q8_0.gguf", 3};
@@ -304,7 +305,7 @@ TEST_P(Company, GetsTheSameAnswersAsWithoutADrafter) {
 
 INSTANTIATE_TEST_SUITE_P(Ways, Company,
                          testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
-                                          testing::Values(kThree, kEight, kMeasured)),
+                                          testing::Values(kThree, kEight, kMeasured, kLiterals)),
                          [](const auto& test) {
                            return std::string(std::get<0>(test.param).name) + "_" +
                                   std::get<1>(test.param).name;

@@ -158,5 +158,24 @@ TEST(Acceptance, FollowsTheNewest) {
   EXPECT_LT(acceptance.rate(), 0.05);
 }
 
+TEST(DraftPlanner, WhatIsKnownCostsNoDraftStep) {
+  // Rows cost little, draft steps more than they could ever save.
+  DraftPlanner planner({});
+  for (int i = 0; i < 3; i++) {
+    for (const std::uint32_t rows : {1u, 2u, 3u})
+      planner.add_target_step(rows, 100 + static_cast<double>(rows));
+    planner.add_draft_step(1, 1000);
+  }
+  const DraftCandidate drafted{.acceptance = 0.8, .most_drafts = 3};
+  const DraftCandidate known{.acceptance = 0.8, .most_drafts = 3, .free = true};
+  EXPECT_EQ(total(planner.plan({&drafted, 1}, 0)), 0u);
+  EXPECT_EQ(total(planner.plan({&known, 1}, 0)), 3u);
+  // Where a row costs as much as a step, nothing is free.
+  DraftPlanner slow({});
+  for (int i = 0; i < 3; i++)
+    for (const std::uint32_t rows : {1u, 2u, 3u}) slow.add_target_step(rows, 100.0 * rows);
+  EXPECT_EQ(total(slow.plan({&known, 1}, 0)), 0u);
+}
+
 }  // namespace
 }  // namespace preflight::generate

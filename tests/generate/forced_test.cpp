@@ -58,6 +58,36 @@ TEST(Forced, ClosesAFullStringAndEndsTheAnswer) {
   EXPECT_TRUE(state.done());
 }
 
+TEST(Spelled, LeadsThroughEachLiteralOfAChoice) {
+  const text::Tokenizer words = word_tokenizer({"yes", "{\"a\":\"", "\",\"", "\"}", "ye"});
+  for (const auto& vocabulary : {tiny_vocabulary(), vocabulary_of(words)}) {
+    const Schema schema = compile_or_die(
+        R"({"type":"object","properties":{"a":{"enum":["yes","no","yes, but","yet",12,1,null]},
+            "b":{"type":"boolean"}}})",
+        vocabulary);
+    ConstraintState state = schema.begin();
+    std::string begun;
+    for (const std::int32_t id : state.forced()) {
+      begun += vocabulary->token_bytes(id);
+      ASSERT_TRUE(state.advance(id));
+    }
+    const auto choice = state.choice();
+    ASSERT_TRUE(choice);
+    ASSERT_EQ(choice->literals.size(), 7u);
+    for (std::size_t i = 0; i < choice->literals.size(); i++) {
+      ConstraintState at = state;
+      std::string text = begun;
+      for (const std::int32_t id : state.spell(i)) {
+        ASSERT_TRUE(at.advance(id)) << text;
+        text += vocabulary->token_bytes(id);
+      }
+      const std::string whole = "{\"a\":" + choice->literals[i].json + ",\"b\":";
+      EXPECT_EQ(text, whole.substr(0, text.size()));
+      EXPECT_GT(text.size(), begun.size());
+    }
+  }
+}
+
 TEST(Forced, LeavesTextWithTheSpaceSymbolToTheMasks) {
   // The tokenizer would read U+2581 as a space and give the tokens of another text.
   const auto vocabulary = tiny_vocabulary();
