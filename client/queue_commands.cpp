@@ -97,8 +97,9 @@ Outcome<Exit> run_health(Api& api, bool as_json) {
   };
   fmt::print("status    {}{}{}\n", one_line(health.status), health.reason.empty() ? "" : ": ",
              one_line(health.reason));
-  fmt::print("model     {}{}\n", or_none(health.model.name),
-             health.model.loaded ? "" : " (not loaded)");
+  fmt::print("model     {}{}{}\n", or_none(health.model.name),
+             health.model.loaded ? "" : " (not loaded)",
+             health.model.drafter ? ", with a drafter" : "");
   fmt::print("device    {}{}{}\n", or_none(health.device.name),
              health.device.tier.empty() ? "" : ", tier " + one_line(health.device.tier),
              health.device.software ? ", software" : "");

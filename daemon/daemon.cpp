@@ -239,6 +239,9 @@ bool check_installation(const Settings& settings) {
     file("model", settings.reviewer.model, R_OK, "a GGUF file or Hugging Face folder is expected");
   if (!settings.reviewer.mmproj.empty())
     file("mmproj", settings.reviewer.mmproj, R_OK, "a GGUF file is expected");
+  if (!settings.reviewer.drafter.empty())
+    file("drafter", settings.reviewer.drafter, R_OK,
+         "a GGUF file or a Hugging Face folder is expected");
   return all_good;
 }
 

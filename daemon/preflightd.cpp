@@ -26,7 +26,7 @@ using namespace preflight::daemon;
 constexpr int kFailed = 1, kUsage = 2;
 
 struct Arguments {
-  fs::path config, socket, state, model, mmproj;
+  fs::path config, socket, state, model, mmproj, drafter;
   bool check = false;
 };
 
@@ -48,6 +48,7 @@ Result<Settings> settings_of(const Arguments& arguments) {
   replace(settings.state_dir, arguments.state);
   replace(settings.reviewer.model, arguments.model);
   replace(settings.reviewer.mmproj, arguments.mmproj);
+  replace(settings.reviewer.drafter, arguments.drafter);
   return settings;
 }
 
@@ -62,6 +63,8 @@ int run(int argc, char** argv) {
   app.add_option("--model", arguments.model, "GGUF file or Hugging Face folder (model.path)");
   app.add_option("--mmproj", arguments.mmproj,
                  "GGUF file with the image and sound weights (model.mmproj)");
+  app.add_option("--drafter", arguments.drafter,
+                 "GGUF file or Hugging Face folder of the model's drafter (model.drafter)");
   app.add_flag("--check", arguments.check, "look at settings and files, say what is wrong, end");
   app.fallthrough();  // options may stand behind the command too
   const CLI::App* const tune = app.add_subcommand("tune",

@@ -41,6 +41,7 @@ struct ReviewerSettings {
   std::filesystem::path rules_dir;   ///< placements.json, checks.json
   std::filesystem::path model;       ///< GGUF file or Hugging Face directory; empty: none
   std::filesystem::path mmproj;      ///< may be empty
+  std::filesystem::path drafter;     ///< may be empty
   std::filesystem::path decoder;     ///< the preflight-decode program
   std::filesystem::path cache_dir;   ///< pipeline cache; may be deleted at any time
   std::string device;                ///< part of a device's name; empty: the best one
@@ -66,6 +67,7 @@ struct EngineHealth {
   bool loading = false;  ///< start() is still at it
   std::string reason;    ///< why not loaded, or what is being done; one sentence
   std::string model_name, model_digest;
+  bool drafter = false;      ///< one is loaded beside the model
   std::string weight_types;  ///< of the model's matrices
   std::string device, driver, vulkan, tier;
   bool software = false;

@@ -68,7 +68,7 @@ protocol::Health Routes::health() const {
   out.version = kVersion;
   out.status = engine.loaded ? "ok" : engine.loading ? "starting" : "degraded";
   if (!engine.loaded) out.reason = engine.reason;
-  out.model = {engine.model_name, engine.model_digest, engine.loaded};
+  out.model = {engine.model_name, engine.model_digest, engine.loaded, engine.drafter};
   out.device = {engine.device, engine.driver, engine.tier, engine.software};
   out.last_fault = {engine.last_fault_ms, engine.last_fault};
   out.queue.limit = service_.quota.limits().max_reviews;

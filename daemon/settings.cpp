@@ -54,6 +54,7 @@ std::vector<Setting> table_of(Settings& s) {
       {"state.cache_dir", Path{&r.cache_dir}},
       {"model.path", Path{&r.model}},
       {"model.mmproj", Path{&r.mmproj}},
+      {"model.drafter", Path{&r.drafter}},
       {"model.context_tokens", Number{&r.context_tokens, 1, 0, 262'144}},
       {"device.name", Text{&r.device}},
       {"device.tier", Word{&r.tier, {"auto", "base", "f16"}}},

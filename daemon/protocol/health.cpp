@@ -15,7 +15,8 @@ std::string to_json(const Health& health) {
               {"model",
                {{"name", health.model.name},
                 {"digest", health.model.digest},
-                {"loaded", health.model.loaded}}},
+                {"loaded", health.model.loaded},
+                {"drafter", health.model.drafter}}},
               {"device",
                {{"name", health.device.name},
                 {"driver", health.device.driver},
@@ -50,6 +51,7 @@ Decoded<Health> parse_health(std::string_view body) {
   model.take("name", health.model.name);
   model.take("digest", health.model.digest);
   model.take("loaded", health.model.loaded);
+  model.take("drafter", health.model.drafter);
   FieldReader device(top.child("device"), "/device");
   device.take("name", health.device.name);
   device.take("driver", health.device.driver);

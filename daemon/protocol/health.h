@@ -17,6 +17,7 @@ struct Health {
   struct Model {
     std::string name, digest;  ///< empty without a model
     bool loaded = false;
+    bool drafter = false;  ///< loaded beside the model
   } model;
   struct Device {
     std::string name, driver, tier;  ///< empty without a device

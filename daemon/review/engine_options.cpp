@@ -14,6 +14,7 @@ engine::EngineOptions engine_options(const ReviewerSettings& settings) {
   engine::EngineOptions options;
   options.model = settings.model;
   options.mmproj = settings.mmproj;
+  options.drafter = settings.drafter;
   options.device.name_contains = settings.device;
   options.device.cache_dir = settings.cache_dir;
   if (settings.tier == "base") options.tier = vk::Tier::kBase;

@@ -155,6 +155,7 @@ class BundleReviewer : public Reviewer {
     const vk::DeviceDescription& device = engine_->device();
     health_.model_name = engine_->config().name;
     health_.model_digest = engine_->model_digest();
+    health_.drafter = engine_->has_drafter();
     health_.device = device.name;
     health_.weight_types = engine_->config().weight_types;
     health_.vulkan = vulkan_version(device.api_version);
