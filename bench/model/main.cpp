@@ -1,6 +1,7 @@
 // bench-model: a whole model on one device.
 //   bench-model --model F.gguf [--prefill 128,512,2048] [--depths 0,2048,8192]
 //               [--rows 1,2,4,8,16,32] [--tokens N] [--repeats N] [--start] [--csv F] [--json F]
+//               [--drafter D.gguf --prompts F.txt]
 // Lists that are not given are left out; --all measures them all at the sizes above.
 
 #include <chrono>
@@ -11,6 +12,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "bench/model/drafts.h"
 #include "bench/model/first_token.h"
 #include "bench/model/options.h"
 #include "bench/model/rates.h"
@@ -35,7 +37,10 @@ double peak_process_bytes() {
   return 0;
 }
 
-Result<void> measure(const ModelOptions& options) {
+Result<void> measure(ModelOptions options, const std::filesystem::path& prompts) {
+  if (!prompts.empty()) {
+    PREFLIGHT_TRY(options.prompts, read_prompts(prompts));
+  }
   std::vector<Figure> figures;
   const auto take = [&](Result<std::vector<Figure>> more) -> Result<void> {
     PREFLIGHT_TRY(const std::vector<Figure> measured, std::move(more));
@@ -50,6 +55,7 @@ Result<void> measure(const ModelOptions& options) {
   PREFLIGHT_TRY_VOID(take(measure_prefill(*engine, options)));
   PREFLIGHT_TRY_VOID(take(measure_depths(*engine, options)));
   PREFLIGHT_TRY_VOID(take(measure_rows(*engine, options)));
+  PREFLIGHT_TRY_VOID(take(measure_drafts(*engine, options)));
   figures.push_back(Figure::of("peak_device_memory", "bytes",
                                {static_cast<double>(engine->peak_device_bytes())}));
   figures.push_back(Figure::of("peak_process_memory", "bytes", {peak_process_bytes()}));
@@ -60,6 +66,7 @@ int run(int argc, char** argv) {
   CLI::App app("A whole model on one device", "bench-model");
   ModelOptions options;
   std::string cache_dir;
+  std::filesystem::path prompts;
   bool all = false;
   app.add_option("--model", options.model, "GGUF file")->required();
   app.add_option("--device", options.device, "part of the device's name, in any letter case");
@@ -72,6 +79,10 @@ int run(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--repeats", options.repeats, "samples of each figure; default 3")
       ->check(CLI::PositiveNumber);
+  CLI::Option* drafter =
+      app.add_option("--drafter", options.drafter, "the model's drafter, to compare with none");
+  app.add_option("--prompts", prompts, "text file, one prompt a line, for --drafter")
+      ->needs(drafter);
   app.add_flag("--start", options.start, "from the start of a process to its first token");
   app.add_flag("--all", all, "every list at its full size");
   app.add_option("--csv", options.csv, "also write the figures here");
@@ -92,7 +103,7 @@ int run(int argc, char** argv) {
     options.start = true;
   }
   const Result<void> done =
-      cache_dir.empty() ? measure(options) : say_first_token(options, cache_dir);
+      cache_dir.empty() ? measure(options, prompts) : say_first_token(options, cache_dir);
   if (done) return 0;
   static_cast<void>(std::fprintf(stderr, "bench-model: %s\n", done.error().message.c_str()));
   return kFailed;

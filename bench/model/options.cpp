@@ -10,12 +10,19 @@ std::uint32_t ModelOptions::context_tokens() const {
   };
   constexpr std::uint32_t kPage = 64;  // what a sequence of few tokens takes
   const std::uint32_t together = most(decode_rows) * (decode_tokens + 2 * kPage);
-  return std::max({most(prefill_tokens), most(depth_tokens) + decode_tokens, together}) + kPage;
+  // A token is a byte at least; the chat form adds a few. The two answers fork from the prompt.
+  std::size_t longest_prompt = 0;
+  for (const std::string& text : prompts) longest_prompt = std::max(longest_prompt, text.size());
+  const auto drafted = static_cast<std::uint32_t>(longest_prompt) + 2 * (decode_tokens + 2 * kPage);
+  return std::max({most(prefill_tokens), most(depth_tokens) + decode_tokens, together,
+                   prompts.empty() ? 0 : drafted}) +
+         kPage;
 }
 
 engine::EngineOptions ModelOptions::engine_options() const {
   engine::EngineOptions options;
   options.model = model;
+  options.drafter = drafter;
   options.device.name_contains = device;
   if (tier == "base") options.tier = vk::Tier::kBase;
   if (tier == "f16") options.tier = vk::Tier::kF16;

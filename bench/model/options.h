@@ -12,6 +12,8 @@ namespace preflight::bench {
 /// What to measure of a model; an empty list leaves its part out.
 struct ModelOptions {
   std::filesystem::path model;
+  std::filesystem::path drafter;  ///< compared with none where there are prompts
+  std::vector<std::string> prompts;
   std::string device;
   std::string tier;                           ///< "base", "f16"; empty: the device's own
   std::vector<std::uint32_t> prefill_tokens;  ///< lengths of prompts
