@@ -113,7 +113,7 @@ std::uint32_t Kernels::narrow_teams() const {
 }
 
 bool Kernels::passes_activations(std::uint32_t weight_lanes) const {
-  return device().software && device().subgroup_size == weight_lanes &&
+  return options_.tuning.activation_loads == 2 && device().subgroup_size == weight_lanes &&
          weight_lanes == params::kWeightBlock / 4;
 }
 

@@ -133,7 +133,7 @@ TEST_P(Invariance, CompanyDoesNotMatter) {
     engine_->close(together[i]);
     EXPECT_EQ(logits, alone_logits[i]) << i;
     // Where prefill and generation add in the same order, an answer may as well have been read.
-    if (GetParam().card_kernels) continue;
+    if (GetParam().card_kernels || GetParam().tier == vk::Tier::kCoopmat) continue;
     const SequenceId scratch = open();
     std::vector<std::int32_t> all;
     for (const Input& input : prompts[i]) all.push_back(input.token);

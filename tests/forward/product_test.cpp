@@ -456,7 +456,7 @@ INSTANTIATE_TEST_SUITE_P(
 // are those of a lane with one.
 TEST_F(ProductTest, RowsPerLaneDoNotMatter) {
   Kernels& k = kernels({.narrow = true});
-  constexpr std::uint32_t kRows = 8192 + 11, kCols = 288, kMost = 16;
+  constexpr std::uint32_t kRows = 8192 + 11, kCols = 288, kMost = 8;
   const RandomMatrix w(TensorType::kQ4_0, kRows, kCols, 14);
   const WeightMatrix matrix = load(w.tensor, k, KernelType::kQ4_0);
   const auto x = activations(kMost, kCols, false);

@@ -97,8 +97,8 @@ TEST(Tuning, MeasuredValuesStandFirst) {
   EXPECT_EQ(report.tuning.weight_lanes, 32u);
   for (const TuningChoice& choice : report.choices) {
     const bool measured = choice.field == "norm_lanes" || choice.field == "chunk_rows";
-    const bool has_line = choice.field == "weight_lanes" || choice.field == "coopmat_tile";
-    const TuningOrigin other = has_line ? TuningOrigin::kTable : TuningOrigin::kDefault;
+    const TuningOrigin other =
+        choice.field == "weight_lanes" ? TuningOrigin::kTable : TuningOrigin::kDefault;
     EXPECT_EQ(choice.origin, measured ? TuningOrigin::kTuned : other) << choice.field;
   }
 }
