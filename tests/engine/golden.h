@@ -88,7 +88,10 @@ inline std::unique_ptr<Engine> load_golden(const std::string& model, const Numer
   options.kv = numbers.kv;
   options.context_tokens = 4096;
   options.max_sequences = max_sequences;
-  if (numbers.card_kernels) options.tuned = {{.field = "attention_queries", .value = 16}};
+  if (numbers.card_kernels)
+    options.tuned = {{.field = "attention_queries", .value = 16},
+                     {.field = "prefill_tiles", .value = 2},
+                     {.field = "narrow_threads", .value = 32}};
   auto engine = Engine::load(options);
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
   return engine ? std::move(*engine) : nullptr;

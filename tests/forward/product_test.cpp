@@ -196,6 +196,17 @@ INSTANTIATE_TEST_SUITE_P(Narrow, ProductOfType,
                                   std::get<1>(instance.param).name();
                          });
 
+INSTANTIATE_TEST_SUITE_P(Passed, ProductOfType,
+                         testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16,
+                                                          TensorType::kQ8_0, TensorType::kQ4_0,
+                                                          TensorType::kQ4_K, TensorType::kQ6_K),
+                                          testing::Values(Variant{.passed = true},
+                                                          Variant{.act16 = true, .passed = true})),
+                         [](const auto& instance) {
+                           return std::string(model::type_name(std::get<0>(instance.param))) +
+                                  std::get<1>(instance.param).name();
+                         });
+
 // Cards have wider groups than a CPU driver; one packed and one plain type stand for all, since the
 // lanes only decide where a row lies.
 INSTANTIATE_TEST_SUITE_P(WideGroups, ProductOfType,
@@ -442,7 +453,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16,
                                      TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
                                      TensorType::kQ6_K, TensorType::kQ5_K),
-                     testing::Values(Variant{}, Variant{.act16 = true},
+                     testing::Values(Variant{}, Variant{.act16 = true}, Variant{.passed = true},
                                      Variant{.act16 = true, .tiles = true},
                                      Variant{.act16 = true, .coopmat = true},
                                      Variant{.narrow = true},
