@@ -38,7 +38,6 @@ double peak_process_bytes() {
   return 0;
 }
 
-Result<void> measure(ModelOptions options, const std::filesystem::path& prompts) {
 /// Every list at its full size.
 Result<void> take_all(ModelOptions& options) {
   PREFLIGHT_TRY(const vk::Device device, vk::Device::create(options.engine_options().device));
@@ -111,7 +110,8 @@ int run(int argc, char** argv) {
   }
   Result<void> done;
   if (all) done = take_all(options);
-  if (done) done = cache_dir.empty() ? measure(options, prompts) : say_first_token(options, cache_dir);
+  if (done)
+    done = cache_dir.empty() ? measure(options, prompts) : say_first_token(options, cache_dir);
   if (done) return 0;
   static_cast<void>(std::fprintf(stderr, "bench-model: %s\n", done.error().message.c_str()));
   return kFailed;
