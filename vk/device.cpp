@@ -77,7 +77,7 @@ Result<VkDevice> create_device(const PhysicalDevice& physical, bool pipeline_sta
 
   std::vector<const char*> extensions;
   if (physical.memory_budget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-  // Each of the chained structures goes in front of those before it.
+    // Each of the chained structures goes in front of those before it.
 #ifdef VK_KHR_cooperative_matrix
   VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat{};
   coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;

@@ -76,13 +76,16 @@ Result<void> make_products(Kernels& kernels) {
   return {};
 }
 
+constexpr std::uint32_t kContextTokens = 8192;
+
 Result<void> make_attention(Kernels& kernels, const vk::Buffer& stand_in) {
   for (const bool full : {false, true}) {
     const AttentionCase c{.full = full};
     const forward::AttentionLayout l = c.layout();
-    const std::vector<vk::Slice> slices(params::kAttentionBindings, vk::whole(stand_in));
-    PREFLIGHT_TRY([[maybe_unused]] const auto op,
-                  forward::make_attention(kernels, l, slices, c.attention_params()));
+    const std::vector<vk::Slice> slices(params::kAttentionTileBindings, vk::whole(stand_in));
+    PREFLIGHT_TRY(
+        [[maybe_unused]] const auto op,
+        forward::make_attention(kernels, l, slices, c.attention_params(), kContextTokens));
     PREFLIGHT_TRY(
         [[maybe_unused]] const vk::Pipeline* input,
         kernels.pipeline("attention_input" + kernels.kv_suffix(), params::kAttentionInputBindings,

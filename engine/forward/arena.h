@@ -49,17 +49,17 @@ struct LayerPages {
 /// Everything a step reads and writes beside the weights; made once, cleared once, reused by every
 /// step.
 struct Arena {
-  vk::Buffer residual;                    ///< f32 [rows, padded(model_dim)]
-  vk::Buffer normed;                      ///< product input [rows, padded(model_dim)]
-  vk::Buffer qkv;                         ///< f32 [rows, qkv_values]
-  vk::Buffer q;                           ///< f32 [rows, n_heads, q_values]
-  vk::Buffer attended;                    ///< product input [rows, padded(n_heads * head_dim)]
-  vk::Buffer ranges;                      ///< f32, attention's partial results (attention_merge.comp)
-  vk::Buffer branch;                      ///< f32 [rows, padded(model_dim)]
-  vk::Buffer gated;                       ///< product input [rows, padded(ffn_dim)]
-  vk::Buffer logits;                      ///< f32 [head rows, vocab]
-  vk::Buffer partial;                     ///< ArgmaxEntry [head rows, kArgmaxSlices]
-  vk::Buffer best;                        ///< ArgmaxEntry [head rows], for the host
+  vk::Buffer residual;  ///< f32 [rows, padded(model_dim)]
+  vk::Buffer normed;    ///< product input [rows, padded(model_dim)]
+  vk::Buffer qkv;       ///< f32 [rows, qkv_values]
+  vk::Buffer q;         ///< f32 [rows, n_heads, q_values]
+  vk::Buffer attended;  ///< product input [rows, padded(n_heads * head_dim)]
+  vk::Buffer ranges;    ///< f32, attention's partial results (attention_merge.comp)
+  vk::Buffer branch;    ///< f32 [rows, padded(model_dim)]
+  vk::Buffer gated;     ///< product input [rows, padded(ffn_dim)]
+  vk::Buffer logits;    ///< f32 [head rows, vocab]
+  vk::Buffer partial;   ///< ArgmaxEntry [head rows, kArgmaxSlices]
+  vk::Buffer best;      ///< ArgmaxEntry [head rows], for the host
   vk::Buffer sample_states, sample_bins;  ///< by head row (engine/forward/sampler.h)
   // Written by the host before a step.
   vk::Buffer row_infos;                ///< RowInfo [rows]

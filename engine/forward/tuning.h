@@ -25,8 +25,8 @@ struct Tuning {
   /// Products of one lane to a row: 1: every lane loads all activations of a block; 2: they are
   /// shared out among the lanes and passed on (shaders/include/product.glsl).
   std::uint32_t activation_loads = 0;
-  std::uint32_t norm_lanes = 0;      ///< invocations that reduce one residual row
-  std::uint32_t attention_lanes = 0;  ///< invocations that serve one query head
+  std::uint32_t norm_lanes = 0;         ///< invocations that reduce one residual row
+  std::uint32_t attention_lanes = 0;    ///< invocations that serve one query head
   std::uint32_t attention_queries = 0;  ///< 16: tiles and split key ranges; 4: one walk over all
   std::uint32_t argmax_lanes = 0;
   std::uint32_t chunk_rows = 0;     ///< prefill rows of one step, where time allows
