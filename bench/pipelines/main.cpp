@@ -77,6 +77,7 @@ Result<void> make_products(Kernels& kernels) {
 }
 
 constexpr std::uint32_t kContextTokens = 8192;
+constexpr VkDeviceSize kStandInBytes = 8 << 20;  // room for a row's partial results
 
 Result<void> make_attention(Kernels& kernels, const vk::Buffer& stand_in) {
   for (const bool full : {false, true}) {
@@ -156,7 +157,7 @@ Result<void> run(const std::string& device_name, const std::string& name) {
       Kernels kernels,
       Kernels::create(device, {.tuning = tuning, .act16 = tuning.tier != vk::Tier::kBase}));
   PREFLIGHT_TRY(const vk::Buffer stand_in,
-                vk::Buffer::create(device, 4096, vk::Residency::kDevice, "stand-in"));
+                vk::Buffer::create(device, kStandInBytes, vk::Residency::kDevice, "stand-in"));
   PREFLIGHT_TRY_VOID(make_products(kernels));
   PREFLIGHT_TRY_VOID(make_attention(kernels, stand_in));
   PREFLIGHT_TRY_VOID(make_small(kernels));
