@@ -52,8 +52,8 @@ std::uint64_t mass_of(const Candidate& candidate) {
 /// A mass as the shader compares it: two words, each rounded to float32.
 float value_of(std::uint64_t mass) {
   const std::uint64_t limb = std::uint64_t{1} << params::kSampleLimbBits;
-  return static_cast<float>(mass / limb) * static_cast<float>(limb) +
-         static_cast<float>(mass % limb);
+  const std::uint64_t high = mass / limb;
+  return static_cast<float>(high) * static_cast<float>(limb) + static_cast<float>(mass % limb);
 }
 
 }  // namespace
