@@ -15,8 +15,8 @@
 namespace preflight::engine {
 namespace {
 
-constexpr VkDeviceSize kBindingBytes = 256 << 10;
-constexpr std::uint32_t kTokens = 2400;
+constexpr VkDeviceSize kBindingBytes = 512 << 10;
+constexpr std::uint32_t kTokens = 4200;
 
 class KvWindows : public testing::Test {
  protected:
@@ -51,8 +51,13 @@ class KvWindows : public testing::Test {
   };
   static Outcome run(Engine& engine) {
     std::vector<Input> inputs(kTokens);
-    for (std::uint32_t i = 0; i < kTokens; i++)
-      inputs[i].token = static_cast<std::int32_t>((i * 7919u + 13u) % engine.config().vocab_size);
+    const model::SpecialTokens& special = engine.special_tokens();
+    for (std::uint32_t i = 0; i < kTokens; i++) {
+      const auto id = static_cast<std::int32_t>((i * 7919u + 13u) % engine.config().vocab_size);
+      const bool stands_for_a_medium =
+          id == special.image || id == special.audio || id == special.video;
+      inputs[i].token = stands_for_a_medium ? special.bos : id;
+    }
     Outcome outcome;
     const auto sequence = engine.open();
     EXPECT_TRUE(sequence.has_value());
