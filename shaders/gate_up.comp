@@ -47,6 +47,56 @@ const uint kTile = kGateUpRowsPerLane;
 shared float pair_value[kLanes];
 #endif
 
+// Adds a block's products to the sums; `pass` is a literal at each call, as in matmul.comp.
+void add_block(const bool pass, const uint block, const uint lane, const uint group[kTile],
+               const uint x_at[COLUMNS], inout precise float gate_sum[kTile][COLUMNS],
+               inout precise float up_sum[kTile][COLUMNS]) {
+  WeightBlock gate[kTile];
+  WeightBlock up[kTile];
+  [[unroll]] for (uint r = 0; r < kTile; r++) {
+    gate[r] = load_gate(group[r], block, p.n_blocks, lane);
+    up[r] = load_up(group[r], block, p.n_blocks, lane);
+  }
+  vec4 own[COLUMNS];
+  if (pass)
+    [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+      own[c] = activation_values(x[x_at[c] + block * kBlockQuads + lane]);
+#ifdef WEIGHT_HAS_CODES
+  float gate_part[kTile][COLUMNS];
+  float up_part[kTile][COLUMNS];
+#endif
+  [[unroll]] for (uint q = 0; q < kBlockQuads; q++) {
+    vec4 values[COLUMNS];
+    [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+      if (pass)
+        values[c] = subgroupBroadcast(own[c], q);
+      else
+        values[c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
+    [[unroll]] for (uint r = 0; r < kTile; r++) {
+#ifdef WEIGHT_HAS_CODES
+      const vec4 g = weight_codes(gate[r], q);
+      const vec4 u = weight_codes(up[r], q);
+      const bool first = q % kScaleQuads == 0;
+      [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
+        gate_part[r][c] = add_products(first, gate_part[r][c], g, values[c]);
+        up_part[r][c] = add_products(first, up_part[r][c], u, values[c]);
+        if (q % kScaleQuads == kScaleQuads - 1) {
+          gate_sum[r][c] = fma(gate[r].scale[q / 4], gate_part[r][c], gate_sum[r][c]);
+          up_sum[r][c] = fma(up[r].scale[q / 4], up_part[r][c], up_sum[r][c]);
+        }
+      }
+#else
+      const vec4 g = weight_values(gate[r], q);
+      const vec4 u = weight_values(up[r], q);
+      [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
+        gate_sum[r][c] = add_products(false, gate_sum[r][c], g, values[c]);
+        up_sum[r][c] = add_products(false, up_sum[r][c], u, values[c]);
+      }
+#endif
+    }
+  }
+}
+
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   const uint last_group = (p.n_rows + kLanes - 1) / kLanes - 1;
@@ -64,52 +114,12 @@ void main() {
   [[unroll]] for (uint r = 0; r < kTile; r++)
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) gate_sum[r][c] = up_sum[r][c] = 0.0;
 
-  for (uint block = 0; block < p.n_blocks; block++) {
-    WeightBlock gate[kTile];
-    WeightBlock up[kTile];
-    [[unroll]] for (uint r = 0; r < kTile; r++) {
-      gate[r] = load_gate(group[r], block, p.n_blocks, lane);
-      up[r] = load_up(group[r], block, p.n_blocks, lane);
-    }
-    vec4 own[COLUMNS];
-    if (kPassActivations)
-      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-        own[c] = activation_values(x[x_at[c] + block * kBlockQuads + lane]);
-#ifdef WEIGHT_HAS_CODES
-    float gate_part[kTile][COLUMNS];
-    float up_part[kTile][COLUMNS];
-#endif
-    [[unroll]] for (uint q = 0; q < kBlockQuads; q++) {
-      vec4 values[COLUMNS];
-      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-        if (kPassActivations)
-          values[c] = subgroupBroadcast(own[c], q);
-        else
-          values[c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
-      [[unroll]] for (uint r = 0; r < kTile; r++) {
-#ifdef WEIGHT_HAS_CODES
-        const vec4 g = weight_codes(gate[r], q);
-        const vec4 u = weight_codes(up[r], q);
-        const bool first = q % kScaleQuads == 0;
-        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-          gate_part[r][c] = add_products(first, gate_part[r][c], g, values[c]);
-          up_part[r][c] = add_products(first, up_part[r][c], u, values[c]);
-          if (q % kScaleQuads == kScaleQuads - 1) {
-            gate_sum[r][c] = fma(gate[r].scale[q / 4], gate_part[r][c], gate_sum[r][c]);
-            up_sum[r][c] = fma(up[r].scale[q / 4], up_part[r][c], up_sum[r][c]);
-          }
-        }
-#else
-        const vec4 g = weight_values(gate[r], q);
-        const vec4 u = weight_values(up[r], q);
-        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-          gate_sum[r][c] = add_products(false, gate_sum[r][c], g, values[c]);
-          up_sum[r][c] = add_products(false, up_sum[r][c], u, values[c]);
-        }
-#endif
-      }
-    }
-  }
+  if (kPassActivations)
+    for (uint block = 0; block < p.n_blocks; block++)
+      add_block(true, block, lane, group, x_at, gate_sum, up_sum);
+  else
+    for (uint block = 0; block < p.n_blocks; block++)
+      add_block(false, block, lane, group, x_at, gate_sum, up_sum);
 
   [[unroll]] for (uint r = 0; r < kTile; r++) {
     const uint row = (first_group + r) * kLanes + lane;

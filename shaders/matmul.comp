@@ -38,6 +38,44 @@ DECLARE_WEIGHT_LOAD(load_weight, quants, scales, high)
 
 const uint kTile = kMatmulRowsPerLane;
 
+// Adds a block's products to the sums. `pass` is a literal at each call: a driver's compiler meets one
+// way of loading in a loop, not a branch for each load.
+void add_block(const bool pass, const uint block, const uint lane, const uint group[kTile],
+               const uint x_at[COLUMNS], inout precise float sum[kTile][COLUMNS]) {
+  WeightBlock weight[kTile];
+  [[unroll]] for (uint r = 0; r < kTile; r++)
+    weight[r] = load_weight(group[r], block, p.n_blocks, lane);
+  vec4 own[COLUMNS];
+  if (pass)
+    [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+      own[c] = activation_values(x[x_at[c] + block * kBlockQuads + lane]);
+#ifdef WEIGHT_HAS_CODES
+  float part[kTile][COLUMNS];
+#endif
+  [[unroll]] for (uint q = 0; q < kBlockQuads; q++) {
+    vec4 values[COLUMNS];
+    [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+      if (pass)
+        values[c] = subgroupBroadcast(own[c], q);
+      else
+        values[c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
+    [[unroll]] for (uint r = 0; r < kTile; r++) {
+#ifdef WEIGHT_HAS_CODES
+      const vec4 w = weight_codes(weight[r], q);
+      [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
+        part[r][c] = add_products(q % kScaleQuads == 0, part[r][c], w, values[c]);
+        if (q % kScaleQuads == kScaleQuads - 1)
+          sum[r][c] = fma(weight[r].scale[q / 4], part[r][c], sum[r][c]);
+      }
+#else
+      const vec4 w = weight_values(weight[r], q);
+      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
+        sum[r][c] = add_products(false, sum[r][c], w, values[c]);
+#endif
+    }
+  }
+}
+
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   const uint last_group = (p.n_rows + kLanes - 1) / kLanes - 1;
@@ -57,40 +95,10 @@ void main() {
   [[unroll]] for (uint r = 0; r < kTile; r++)
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) sum[r][c] = 0.0;
 
-  for (uint block = 0; block < p.n_blocks; block++) {
-    WeightBlock weight[kTile];
-    [[unroll]] for (uint r = 0; r < kTile; r++)
-      weight[r] = load_weight(group[r], block, p.n_blocks, lane);
-    vec4 own[COLUMNS];
-    if (kPassActivations)
-      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-        own[c] = activation_values(x[x_at[c] + block * kBlockQuads + lane]);
-#ifdef WEIGHT_HAS_CODES
-    float part[kTile][COLUMNS];
-#endif
-    [[unroll]] for (uint q = 0; q < kBlockQuads; q++) {
-      vec4 values[COLUMNS];
-      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-        if (kPassActivations)
-          values[c] = subgroupBroadcast(own[c], q);
-        else
-          values[c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
-      [[unroll]] for (uint r = 0; r < kTile; r++) {
-#ifdef WEIGHT_HAS_CODES
-        const vec4 w = weight_codes(weight[r], q);
-        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-          part[r][c] = add_products(q % kScaleQuads == 0, part[r][c], w, values[c]);
-          if (q % kScaleQuads == kScaleQuads - 1)
-            sum[r][c] = fma(weight[r].scale[q / 4], part[r][c], sum[r][c]);
-        }
-#else
-        const vec4 w = weight_values(weight[r], q);
-        [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-          sum[r][c] = add_products(false, sum[r][c], w, values[c]);
-#endif
-      }
-    }
-  }
+  if (kPassActivations)
+    for (uint block = 0; block < p.n_blocks; block++) add_block(true, block, lane, group, x_at, sum);
+  else
+    for (uint block = 0; block < p.n_blocks; block++) add_block(false, block, lane, group, x_at, sum);
 
   [[unroll]] for (uint r = 0; r < kTile; r++) {
     const uint row = (first_group + r) * kLanes + lane;
