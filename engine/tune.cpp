@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "engine/forward/tuning_file.h"
+#include "engine/plain_prompt.h"
 
 namespace preflight::engine {
 namespace {
@@ -23,10 +24,8 @@ struct Workload {
 };
 
 Result<TuneTimes> run_once(Engine& engine, const Workload& work) {
-  std::vector<Input> inputs(work.prompt_tokens);
-  const std::uint32_t vocab = engine.config().vocab_size;
-  for (std::uint32_t i = 0; i < inputs.size(); i++)
-    inputs[i].token = static_cast<std::int32_t>((i * 7919u + 13u) % vocab);
+  PREFLIGHT_TRY(const std::vector<Input> inputs,
+                plain_prompt(*engine.vocabulary(), work.prompt_tokens, /*seed=*/0));
   const Meter before = engine.meter();
   GenerateRow row;
   PREFLIGHT_TRY(row.sequence, engine.open());

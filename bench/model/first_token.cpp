@@ -72,7 +72,7 @@ Result<void> say_first_token(const ModelOptions& options, const std::filesystem:
   engine::GenerateRow row;
   row.max_tokens = 1;
   PREFLIGHT_TRY(row.sequence, engine->open());
-  const engine::Input input{.token = 2};
+  const engine::Input input{.token = engine->special_tokens().bos};
   PREFLIGHT_TRY_VOID(engine->prefill(row.sequence, {&input, 1}));
   PREFLIGHT_TRY([[maybe_unused]] const auto said, engine->generate({&row, 1}));
   return {};

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/plain_prompt.h"
+
 namespace preflight::bench {
 namespace {
 
@@ -13,14 +15,9 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Token ids that every vocabulary has and that mean nothing special; what they are costs nothing.
-std::vector<engine::Input> prompt(const engine::Engine& engine, std::uint32_t n,
-                                  std::uint32_t seed) {
-  const std::uint32_t low = engine.config().vocab_size / 4;
-  std::vector<engine::Input> inputs(n);
-  for (std::uint32_t i = 0; i < n; i++)
-    inputs[i].token = static_cast<std::int32_t>(low + (seed * 7919 + i * 104729) % low);
-  return inputs;
+Result<std::vector<engine::Input>> prompt(const engine::Engine& engine, std::uint32_t n_tokens,
+                                          std::uint32_t seed) {
+  return engine::plain_prompt(*engine.vocabulary(), n_tokens, seed);
 }
 
 /// Steps of all rows, one token each; a stop token is a token like any other here.
@@ -45,7 +42,7 @@ Result<std::vector<Figure>> measure_prefill(engine::Engine& engine, const ModelO
     // One more than is kept: the first run records its commands and lets the driver compile.
     for (std::uint32_t i = 0; i < options.repeats + 1; i++) {
       PREFLIGHT_TRY(const engine::SequenceId sequence, engine.open());
-      const auto inputs = prompt(engine, n, i);
+      PREFLIGHT_TRY(const auto inputs, prompt(engine, n, i));
       const std::uint32_t last = n - 1;
       const auto start = Clock::now();
       PREFLIGHT_TRY_VOID(engine.logits(sequence, inputs, {&last, 1},
@@ -62,7 +59,8 @@ Result<std::vector<Figure>> measure_depths(engine::Engine& engine, const ModelOp
   std::vector<Figure> figures;
   for (const std::uint32_t depth : options.depth_tokens) {
     PREFLIGHT_TRY(const engine::SequenceId base, engine.open());
-    PREFLIGHT_TRY_VOID(engine.prefill(base, prompt(engine, depth + 1, 1)));
+    PREFLIGHT_TRY(const auto inputs, prompt(engine, depth + 1, 1));
+    PREFLIGHT_TRY_VOID(engine.prefill(base, inputs));
     std::vector<double> samples;
     for (std::uint32_t i = 0; i < options.repeats; i++) {
       PREFLIGHT_TRY(const engine::SequenceId sequence, engine.fork(base));
@@ -87,7 +85,8 @@ Result<std::vector<Figure>> measure_rows(engine::Engine& engine, const ModelOpti
       std::vector<engine::GenerateRow> rows(n);
       for (std::uint32_t r = 0; r < n; r++) {
         PREFLIGHT_TRY(rows[r].sequence, engine.open());
-        PREFLIGHT_TRY_VOID(engine.prefill(rows[r].sequence, prompt(engine, 1, r)));
+        PREFLIGHT_TRY(const auto inputs, prompt(engine, 1, r));
+        PREFLIGHT_TRY_VOID(engine.prefill(rows[r].sequence, inputs));
       }
       PREFLIGHT_TRY(const double seconds, decode_seconds(engine, rows, options.decode_tokens));
       samples.push_back(n * options.decode_tokens / seconds);

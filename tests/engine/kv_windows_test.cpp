@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/model/make_model.h"
+#include "engine/plain_prompt.h"
 
 namespace preflight::engine {
 namespace {
@@ -50,19 +51,13 @@ class KvWindows : public testing::Test {
     std::vector<std::int32_t> ids;
   };
   static Outcome run(Engine& engine) {
-    std::vector<Input> inputs(kTokens);
-    const model::SpecialTokens& special = engine.special_tokens();
-    for (std::uint32_t i = 0; i < kTokens; i++) {
-      const auto id = static_cast<std::int32_t>((i * 7919u + 13u) % engine.config().vocab_size);
-      const bool stands_for_a_medium =
-          id == special.image || id == special.audio || id == special.video;
-      inputs[i].token = stands_for_a_medium ? special.bos : id;
-    }
+    const auto inputs = plain_prompt(*engine.vocabulary(), kTokens, /*seed=*/0);
+    EXPECT_TRUE(inputs.has_value()) << inputs.error().message;
     Outcome outcome;
     const auto sequence = engine.open();
     EXPECT_TRUE(sequence.has_value());
     const std::uint32_t wanted = kTokens - 1;
-    const auto ran = engine.logits(*sequence, inputs, {&wanted, 1},
+    const auto ran = engine.logits(*sequence, *inputs, {&wanted, 1},
                                    [&](std::uint32_t, std::span<const float> logits) {
                                      outcome.logits.assign(logits.begin(), logits.end());
                                    });
@@ -70,7 +65,7 @@ class KvWindows : public testing::Test {
     // A fork copies a page that lies behind the first window.
     const auto fork = engine.fork(*sequence);
     EXPECT_TRUE(fork.has_value());
-    EXPECT_TRUE(engine.prefill(*fork, std::span(inputs).first(3)).has_value());
+    EXPECT_TRUE(engine.prefill(*fork, std::span(*inputs).first(3)).has_value());
     const GenerateRow row{.sequence = *fork, .constraint = {}, .max_tokens = 4};
     const auto answers = engine.generate({&row, 1});
     EXPECT_TRUE(answers.has_value()) << answers.error().message;
