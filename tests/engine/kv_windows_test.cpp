@@ -1,17 +1,14 @@
 // KV planes and weights larger than one binding of the device: seen in parts, with equal results.
 
 #include <cstdint>
-#include <filesystem>
-#include <string>
+#include <memory>
 #include <vector>
-
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
-#include "engine/model/make_model.h"
 #include "engine/plain_prompt.h"
+#include "tests/engine/made_model.h"
 
 namespace preflight::engine {
 namespace {
@@ -19,71 +16,56 @@ namespace {
 constexpr VkDeviceSize kBindingBytes = 512 << 10;
 constexpr std::uint32_t kTokens = 4200;
 
-class KvWindows : public testing::Test {
- protected:
-  void SetUp() override {
-    path_ = std::filesystem::temp_directory_path() /
-            ("preflight-windows-" + std::to_string(::getpid()) + ".gguf");
-    // One sliding layer, one full; logits small enough for the binding.
-    const auto made = model::make_model({.n_layers = 2, .vocab_size = 1024, .seed = 7}, path_);
-    ASSERT_TRUE(made.has_value()) << made.error().message;
-  }
-  void TearDown() override {
-    std::error_code ignored;  // the folder is the system's temporary one
-    std::filesystem::remove(path_, ignored);
-  }
+std::unique_ptr<Engine> load(const MadeModel& model, VkDeviceSize most_binding_bytes) {
+  EngineOptions options;
+  options.model = model.path();
+  options.context_tokens = kTokens + 100;
+  options.max_sequences = 2;
+  options.tuned = {{"chunk_rows", 64}};
+  options.device.most_binding_bytes = most_binding_bytes;
+  auto engine = Engine::load(options);
+  EXPECT_TRUE(engine.has_value()) << engine.error().message;
+  return engine ? std::move(*engine) : nullptr;
+}
 
-  std::unique_ptr<Engine> load(VkDeviceSize most_binding_bytes) {
-    EngineOptions options;
-    options.model = path_;
-    options.context_tokens = kTokens + 100;
-    options.max_sequences = 2;
-    options.tuned = {{"chunk_rows", 64}};
-    options.device.most_binding_bytes = most_binding_bytes;
-    auto engine = Engine::load(options);
-    EXPECT_TRUE(engine.has_value()) << engine.error().message;
-    return engine ? std::move(*engine) : nullptr;
-  }
-
-  /// Logits after a prompt that fills several windows, then the tokens of an answer.
-  struct Outcome {
-    std::vector<float> logits;
-    std::vector<std::int32_t> ids;
-  };
-  static Outcome run(Engine& engine) {
-    const auto inputs = plain_prompt(*engine.vocabulary(), kTokens, /*seed=*/0);
-    EXPECT_TRUE(inputs.has_value()) << inputs.error().message;
-    Outcome outcome;
-    const auto sequence = engine.open();
-    EXPECT_TRUE(sequence.has_value());
-    const std::uint32_t wanted = kTokens - 1;
-    const auto ran = engine.logits(*sequence, *inputs, {&wanted, 1},
-                                   [&](std::uint32_t, std::span<const float> logits) {
-                                     outcome.logits.assign(logits.begin(), logits.end());
-                                   });
-    EXPECT_TRUE(ran.has_value()) << ran.error().message;
-    // A fork copies a page that lies behind the first window.
-    const auto fork = engine.fork(*sequence);
-    EXPECT_TRUE(fork.has_value());
-    EXPECT_TRUE(engine.prefill(*fork, std::span(*inputs).first(3)).has_value());
-    const GenerateRow row{.sequence = *fork, .constraint = {}, .max_tokens = 4};
-    const auto answers = engine.generate({&row, 1});
-    EXPECT_TRUE(answers.has_value()) << answers.error().message;
-    if (answers) outcome.ids = answers->at(0).ids;
-    return outcome;
-  }
-
-  std::filesystem::path path_;
+/// Logits after a prompt that fills several windows, then the tokens of an answer.
+struct Outcome {
+  std::vector<float> logits;
+  std::vector<std::int32_t> ids;
 };
+Outcome run(Engine& engine) {
+  Outcome outcome;
+  const auto inputs = plain_prompt(*engine.vocabulary(), kTokens, /*seed=*/0);
+  EXPECT_TRUE(inputs.has_value()) << inputs.error().message;
+  const auto sequence = engine.open();
+  EXPECT_TRUE(sequence.has_value());
+  const std::uint32_t wanted = kTokens - 1;
+  const auto ran = engine.logits(*sequence, *inputs, {&wanted, 1},
+                                 [&](std::uint32_t, std::span<const float> logits) {
+                                   outcome.logits.assign(logits.begin(), logits.end());
+                                 });
+  EXPECT_TRUE(ran.has_value()) << ran.error().message;
+  // A fork copies a page that lies behind the first window.
+  const auto fork = engine.fork(*sequence);
+  EXPECT_TRUE(fork.has_value());
+  EXPECT_TRUE(engine.prefill(*fork, std::span(*inputs).first(3)).has_value());
+  const GenerateRow row{.sequence = *fork, .constraint = {}, .max_tokens = 4};
+  const auto answers = engine.generate({&row, 1});
+  EXPECT_TRUE(answers.has_value()) << answers.error().message;
+  if (answers) outcome.ids = answers->at(0).ids;
+  return outcome;
+}
 
-TEST_F(KvWindows, ResultsAreThoseOfWholePlanes) {
-  const auto whole = load(0);
+TEST(KvWindows, ResultsAreThoseOfWholePlanes) {
+  // One sliding layer, one full; logits small enough for the binding.
+  const MadeModel made({.n_layers = 2, .vocab_size = 1024, .seed = 7});
+  const auto whole = load(made, 0);
   ASSERT_NE(whole, nullptr);
   const Outcome expected = run(*whole);
   ASSERT_FALSE(expected.logits.empty());
   ASSERT_FALSE(expected.ids.empty());
 
-  const auto cut = load(kBindingBytes);
+  const auto cut = load(made, kBindingBytes);
   ASSERT_NE(cut, nullptr);
   EXPECT_EQ(cut->device().max_storage_buffer_range, kBindingBytes);
   // The prompt alone reaches into the third window of the values.

@@ -1,40 +1,16 @@
 // What a model takes: the plan for the true sizes of the 12B, and the plan held against the meters.
 
-#include <filesystem>
 #include <fstream>
 #include <string>
-
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
 #include "engine/memory_plan.h"
-#include "engine/model/make_model.h"
+#include "tests/engine/made_model.h"
 
 namespace preflight::engine {
 namespace {
-
-/// A file that goes with the test.
-class MadeModel {
- public:
-  explicit MadeModel(const model::MakeModelOptions& options)
-      : path_(std::filesystem::temp_directory_path() /
-              ("preflight-memory-" + std::to_string(::getpid()) + ".gguf")) {
-    const auto made = model::make_model(options, path_);
-    EXPECT_TRUE(made.has_value()) << made.error().message;
-  }
-  ~MadeModel() {
-    std::error_code ignored;  // the folder is the system's temporary one
-    std::filesystem::remove(path_, ignored);
-  }
-  MadeModel(const MadeModel&) = delete;
-  MadeModel& operator=(const MadeModel&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// The most memory that this process has had resident so far.
 std::uint64_t peak_resident_bytes() {

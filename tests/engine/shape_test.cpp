@@ -1,37 +1,12 @@
 // The true sizes of the 12B on software Vulkan: two layers, the full vocabulary, random weights.
 
-#include <algorithm>
-#include <filesystem>
 #include <vector>
 
-#include <unistd.h>
-
-#include "engine/model/make_model.h"
 #include "tests/engine/golden.h"
+#include "tests/engine/made_model.h"
 
 namespace preflight::engine {
 namespace {
-
-/// A file that goes with the test.
-class MadeModel {
- public:
-  explicit MadeModel(const model::MakeModelOptions& options)
-      : path_(std::filesystem::temp_directory_path() /
-              ("preflight-shape-" + std::to_string(::getpid()) + ".gguf")) {
-    const auto made = model::make_model(options, path_);
-    EXPECT_TRUE(made.has_value()) << made.error().message;
-  }
-  ~MadeModel() {
-    std::error_code ignored;  // the folder is the system's temporary one
-    std::filesystem::remove(path_, ignored);
-  }
-  MadeModel(const MadeModel&) = delete;
-  MadeModel& operator=(const MadeModel&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 TEST(TrueShape, TwelveBillionSizesLoadAndGenerateInTheMemoryComputed) {
   const MadeModel made({.shape = model::MadeShape::k12b, .n_layers = 2});

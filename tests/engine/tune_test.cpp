@@ -14,7 +14,7 @@
 
 #include "engine/engine.h"
 #include "engine/forward/tuning_file.h"
-#include "engine/model/make_model.h"
+#include "tests/engine/made_model.h"
 
 namespace preflight::engine {
 namespace {
@@ -29,10 +29,7 @@ class TuneTest : public testing::Test {
             testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::remove_all(dir_);
     fs::create_directories(dir_);
-    // Ids counted through in strides of 7919 meet a placeholder of this vocabulary within 64 tokens.
-    const auto made = model::make_model({.n_layers = 2, .vocab_size = 1023}, dir_ / "model.gguf");
-    ASSERT_TRUE(made.has_value()) << made.error().message;
-    options_.model = dir_ / "model.gguf";
+    options_.model = made_.path();
     options_.device.cache_dir = dir_;
     options_.context_tokens = 128;
     options_.max_sequences = 1;
@@ -80,6 +77,8 @@ class TuneTest : public testing::Test {
     ASSERT_TRUE(out.good());
   }
 
+  // Ids counted through in strides of 7919 meet a placeholder of this vocabulary within 64 tokens.
+  const MadeModel made_{{.n_layers = 2, .vocab_size = 1023}};
   EngineOptions options_;
   fs::path dir_, file_;
 };

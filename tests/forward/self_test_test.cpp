@@ -3,13 +3,10 @@
 
 #include "engine/forward/self_test.h"
 
-#include <filesystem>
 #include <optional>
 
-#include <unistd.h>
-
 #include "engine/forward/attention_op.h"
-#include "engine/model/make_model.h"
+#include "tests/engine/made_model.h"
 #include "tests/forward/forward_test.h"
 
 namespace preflight::forward {
@@ -19,11 +16,7 @@ class SelfTestTest : public ForwardTest, public testing::WithParamInterface<Vari
  protected:
   void SetUp() override {
     ForwardTest::SetUp();
-    path_ = std::filesystem::temp_directory_path() /
-            ("preflight-self-test-" + std::to_string(getpid()) + ".gguf");
-    // One layer of each kind.
-    must(model::make_model({.n_layers = 2, .n_threads = 1}, path_));
-    file_.emplace(must(model::ModelFile::open(path_, {})));
+    file_.emplace(must(model::ModelFile::open(made_.path(), {})));
     const model::ModelConfig& config = file_->config();
     Kernels& k = kernels(GetParam());
     plan_.max_rows = 8;
@@ -42,7 +35,6 @@ class SelfTestTest : public ForwardTest, public testing::WithParamInterface<Vari
     arena_.reset();
     weights_.reset();
     file_.reset();
-    std::filesystem::remove(path_);
     ForwardTest::TearDown();
   }
 
@@ -69,7 +61,8 @@ class SelfTestTest : public ForwardTest, public testing::WithParamInterface<Vari
     must(uploader().write(buffer, offset_bytes, std::as_bytes(std::span(&value, 1))));
   }
 
-  std::filesystem::path path_;
+  // One layer of each kind.
+  const engine::MadeModel made_{{.n_layers = 2, .n_threads = 1}};
   std::optional<model::ModelFile> file_;
   ArenaPlan plan_;
   std::optional<ModelWeights> weights_;
