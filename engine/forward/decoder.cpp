@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/forward/kv_view.h"
 #include "engine/forward/step_inputs.h"
 #include "engine/model/half.h"
-#include "shaders/params/attention.h"
 #include "shaders/params/embed.h"
 #include "shaders/params/norm.h"
 
@@ -85,11 +83,9 @@ Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitt
 Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weights,
                                      std::uint32_t ix) {
   const LayerWeights& w = weights.layers[ix];
-  const bool full = config_.layer_kinds[ix] == model::LayerKind::kFull;
-  const AttentionLayout& layout = full ? plan_.full : plan_.sliding;
-  const LayerPages& pages = arena_.pages[ix];
+  const model::LayerKind kind = config_.layer_kinds[ix];
+  const AttentionLayout& layout = kind == model::LayerKind::kFull ? plan_.full : plan_.sliding;
   const std::uint32_t dim = padded(config_.model_dim);
-  const std::uint32_t attended_stride = padded(config_.n_heads * layout.head_dim);
   LayerOps ops;
 
   const auto project = [&](const WeightMatrix& matrix, std::uint32_t offset) -> Result<void> {
@@ -106,53 +102,24 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
   PREFLIGHT_TRY_VOID(project(w.k, layout.k_offset));
   if (w.v) PREFLIGHT_TRY_VOID(project(*w.v, layout.v_offset));
 
-  const std::vector<std::uint32_t> shape = {tuning_.attention_lanes, layout.head_dim,
-                                            layout.key_dim, layout.folded ? 1u : 0u,
-                                            layout.n_rotated};
-  const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
-      vk::whole(arena_.qkv),
-      vk::whole(w.q_norm),
-      vk::whole(w.k_norm),
-      vk::whole(arena_.row_infos),
-      vk::whole(full ? arena_.full_rope : arena_.sliding_rope),
-      vk::whole(arena_.page_tables),
-      vk::whole(pages.keys),
-      vk::whole(pages.values),
-      vk::whole(arena_.q)};
-  const KvView view = kv_view(kernels, input_slices, params::kAttentionInputBindKeys,
-                              params::kAttentionInputBindValues);
-  PREFLIGHT_TRY(
-      const vk::Pipeline* input,
-      kernels.pipeline("attention_input" + kernels.kv_suffix() + view.suffix, view.n_bindings(),
-                       sizeof(params::AttentionInputParams), view.constants(shape)));
-  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, kernels.bind(*input, view.slices));
-  ops.attention_input = RowOp::of(input, input_bindings,
-                                  params::AttentionInputParams{.n_heads = config_.n_heads,
-                                                               .n_kv_heads = layout.n_kv_heads,
-                                                               .qkv_stride = layout.qkv_values,
-                                                               .k_offset = layout.k_offset,
-                                                               .v_offset = layout.v_offset,
-                                                               .full = full ? 1u : 0u,
-                                                               .epsilon = config_.rms_norm_eps},
-                                  config_.n_heads + 2 * layout.n_kv_heads);
-
-  const std::array<vk::Slice, params::kAttentionTileBindings> attention_slices = {
-      vk::whole(arena_.q),     vk::whole(arena_.row_infos), vk::whole(arena_.page_tables),
-      vk::whole(pages.keys),   vk::whole(pages.values),     vk::whole(arena_.attended),
-      vk::whole(arena_.ranges)};
-  PREFLIGHT_TRY(ops.attention, make_attention(kernels, layout, attention_slices,
-                                              {.n_heads = config_.n_heads,
-                                               .n_kv_heads = layout.n_kv_heads,
-                                               .o_stride_vec4 = attended_stride / 4,
-                                               .window = full ? 0 : config_.sliding_window},
-                                              plan_.context_tokens));
+  PREFLIGHT_TRY(ops.attention, LayerAttention::create(kernels, plan_, arena_, kind,
+                                                      {.qkv = arena_.qkv,
+                                                       .q_norm = w.q_norm,
+                                                       .k_norm = w.k_norm,
+                                                       .pages = arena_.pages[ix],
+                                                       .q = arena_.q,
+                                                       .attended = arena_.attended},
+                                                      {.n_heads = config_.n_heads,
+                                                       .qkv_stride = layout.qkv_values,
+                                                       .window = config_.sliding_window,
+                                                       .epsilon = config_.rms_norm_eps}));
 
   const bool last = ix + 1 == config_.n_layers;
   PREFLIGHT_TRY(ops.tail,
                 LayerTail::create(kernels, config_, w,
                                   last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
                                   {.attended = arena_.attended,
-                                   .attended_stride = attended_stride,
+                                   .attended_stride = padded(config_.n_heads * layout.head_dim),
                                    .residual = arena_.residual,
                                    .normed = arena_.normed,
                                    .branch = arena_.branch,
@@ -163,8 +130,6 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
 void Decoder::record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows,
                            Phase phase) const {
   for (const ProductOp& projection : layer.projections) projection.record(list, n_rows, phase);
-  list.barrier();
-  layer.attention_input.record(list, n_rows);  // K and V of all rows stand before any is read
   list.barrier();
   layer.attention.record(list, n_rows, phase);
   list.barrier();

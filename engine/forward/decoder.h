@@ -8,8 +8,8 @@
 
 #include "engine/forward/arena.h"
 #include "engine/forward/argmax_op.h"
-#include "engine/forward/attention_op.h"
 #include "engine/forward/kernels.h"
+#include "engine/forward/layer_attention.h"
 #include "engine/forward/layer_tail.h"
 #include "engine/forward/model_weights.h"
 #include "engine/forward/sampler.h"
@@ -29,8 +29,7 @@ namespace preflight::forward {
 /// One decoder layer as dispatches, bound at load (docs/model.md, forward pass).
 struct LayerOps {
   std::vector<ProductOp> projections;  ///< Q, K and, where the layer has one, V
-  RowOp attention_input;
-  AttentionOp attention;
+  LayerAttention attention;
   LayerTail tail;
 };
 

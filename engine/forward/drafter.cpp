@@ -4,9 +4,7 @@
 #include <array>
 #include <string>
 
-#include "engine/forward/kv_view.h"
 #include "engine/forward/step_inputs.h"
-#include "shaders/params/attention.h"
 #include "shaders/params/draft.h"
 #include "shaders/params/embed.h"
 #include "shaders/params/norm.h"
@@ -119,13 +117,10 @@ Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights
   const model::ModelConfig& config = config_.layers;
   const CommonLayerWeights& w = weights.layers[ix];
   const LayerKind kind = config.layer_kinds[ix];
-  const bool full = kind == LayerKind::kFull;
   const std::uint32_t source = last_layer(target_, kind);
-  const LayerPages& pages = shared_.pages[source];
-  const AttentionLayout& layout = full ? plan_.full : plan_.sliding;
+  const AttentionLayout& layout = kind == LayerKind::kFull ? plan_.full : plan_.sliding;
   const std::uint32_t dim = padded(config.model_dim);
   const std::uint32_t q_values = config.n_heads * layout.head_dim;
-  const std::uint32_t attended_stride = padded(q_values);
   DraftLayerOps ops;
 
   PREFLIGHT_TRY(ops.q, make_product(kernels, w.q,
@@ -133,56 +128,28 @@ Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights
                                      .y = vk::whole(own_.raw_q),
                                      .x_stride = dim,
                                      .y_stride = q_values}));
-  // The key norm is the target's: it stands in the query where the values serve as keys.
-  const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
-      vk::whole(own_.raw_q),
-      vk::whole(w.q_norm),
-      vk::whole(target_weights.layers[source].k_norm),
-      vk::whole(shared_.row_infos),
-      vk::whole(full ? shared_.full_rope : shared_.sliding_rope),
-      vk::whole(shared_.page_tables),
-      vk::whole(pages.keys),
-      vk::whole(pages.values),
-      vk::whole(own_.q)};
-  const KvView view = kv_view(kernels, input_slices, params::kAttentionInputBindKeys,
-                              params::kAttentionInputBindValues);
-  PREFLIGHT_TRY(
-      const vk::Pipeline* input,
-      kernels.pipeline("attention_input" + kernels.kv_suffix() + view.suffix, view.n_bindings(),
-                       sizeof(params::AttentionInputParams),
-                       view.constants({tuning_.attention_lanes, layout.head_dim, layout.key_dim,
-                                       layout.folded ? 1u : 0u, layout.n_rotated})));
-  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, kernels.bind(*input, view.slices));
-  // A grid of the query heads alone: no key and no value is stored.
-  ops.attention_input = RowOp::of(input, input_bindings,
-                                  params::AttentionInputParams{.n_heads = config.n_heads,
-                                                               .n_kv_heads = layout.n_kv_heads,
-                                                               .qkv_stride = q_values,
-                                                               .k_offset = 0,
-                                                               .v_offset = 0,
-                                                               .full = full ? 1u : 0u,
-                                                               .epsilon = config.rms_norm_eps},
-                                  config.n_heads);
-
-  // A row's position is its newest key; the window is that of the position behind it.
-  const std::array<vk::Slice, params::kAttentionTileBindings> attention_slices = {
-      vk::whole(own_.q),        vk::whole(shared_.row_infos), vk::whole(shared_.page_tables),
-      vk::whole(pages.keys),    vk::whole(pages.values),      vk::whole(own_.attended),
-      vk::whole(shared_.ranges)};
+  // The key norm is the target's: it stands in the query where the values serve as keys. A row's
+  // position is its newest key; the window is that of the position behind it.
   PREFLIGHT_TRY(ops.attention,
-                make_attention(kernels, layout, attention_slices,
-                               {.n_heads = config.n_heads,
-                                .n_kv_heads = layout.n_kv_heads,
-                                .o_stride_vec4 = attended_stride / 4,
-                                .window = full ? 0 : config.sliding_window - kDraftRopeOffset},
-                               plan_.context_tokens));
+                LayerAttention::create(kernels, plan_, shared_, kind,
+                                       {.qkv = own_.raw_q,
+                                        .q_norm = w.q_norm,
+                                        .k_norm = target_weights.layers[source].k_norm,
+                                        .pages = shared_.pages[source],
+                                        .q = own_.q,
+                                        .attended = own_.attended},
+                                       {.n_heads = config.n_heads,
+                                        .qkv_stride = q_values,
+                                        .stores = false,
+                                        .window = config.sliding_window - kDraftRopeOffset,
+                                        .epsilon = config.rms_norm_eps}));
 
   const bool last = ix + 1 == config.n_layers;
   PREFLIGHT_TRY(ops.tail,
                 LayerTail::create(kernels, config, w,
                                   last ? weights.output_norm : weights.layers[ix + 1].attn_norm,
                                   {.attended = own_.attended,
-                                   .attended_stride = attended_stride,
+                                   .attended_stride = padded(q_values),
                                    .residual = own_.residual,
                                    .normed = own_.normed,
                                    .branch = own_.branch,
@@ -222,8 +189,6 @@ Result<void> Drafter::make_head(Kernels& kernels, const DrafterWeights& weights)
 void Drafter::record_layer(vk::CommandList& list, const DraftLayerOps& layer,
                            std::uint32_t n_rows) const {
   layer.q.record(list, n_rows, Phase::kGenerate);
-  list.barrier();
-  layer.attention_input.record(list, n_rows);
   list.barrier();
   layer.attention.record(list, n_rows, Phase::kGenerate);
   list.barrier();

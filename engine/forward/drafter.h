@@ -7,10 +7,10 @@
 
 #include "engine/forward/arena.h"
 #include "engine/forward/argmax_op.h"
-#include "engine/forward/attention_op.h"
 #include "engine/forward/draft_arena.h"
 #include "engine/forward/drafter_weights.h"
 #include "engine/forward/kernels.h"
+#include "engine/forward/layer_attention.h"
 #include "engine/forward/layer_tail.h"
 #include "engine/forward/model_weights.h"
 #include "engine/forward/segments.h"
@@ -47,8 +47,7 @@ enum class HiddenRows {
 /// One layer of the drafter as dispatches. Its attention reads the target's pages.
 struct DraftLayerOps {
   ProductOp q;
-  RowOp attention_input;
-  AttentionOp attention;
+  LayerAttention attention;
   LayerTail tail;
 };
 

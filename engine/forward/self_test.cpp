@@ -8,8 +8,9 @@
 
 #include <fmt/format.h>
 
+#include "engine/forward/argmax_op.h"
 #include "engine/forward/attention_op.h"
-#include "engine/forward/kv_view.h"
+#include "engine/forward/layer_attention.h"
 #include "engine/model/half.h"
 #include "engine/reference/argmax.h"
 #include "engine/reference/attention.h"
@@ -38,12 +39,6 @@ std::vector<float> ramp(std::size_t n) {
     value = static_cast<float>(state >> 16) / 8192.0f - 4.0f;
   }
   return values;
-}
-
-template <class T>
-std::span<T> host(const vk::Buffer& buffer) {
-  const auto bytes = buffer.host_view();
-  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
 }
 
 class SelfTest {
@@ -234,7 +229,7 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
 
   const auto qkv = ramp(std::size_t{kRows} * layout.qkv_values);
   PREFLIGHT_TRY_VOID(write(s_.arena.qkv, qkv));
-  host<std::uint32_t>(s_.arena.page_tables)[0] = 0;
+  host_values<std::uint32_t>(s_.arena.page_tables)[0] = 0;
   const std::array<std::uint32_t, 1> page_tables = {0};
   std::array<params::RowInfo, kRows> infos;
   vk::Buffer& rope_buffer = full ? s_.arena.full_rope : s_.arena.sliding_rope;
@@ -256,12 +251,9 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
     }
   }
   write_row_tiles(infos, [](std::uint32_t) { return 0; });
-  std::ranges::copy(infos, host<params::RowInfo>(s_.arena.row_infos).begin());
-  std::ranges::copy(rope, host<float>(rope_buffer).begin());
+  std::ranges::copy(infos, host_values<params::RowInfo>(s_.arena.row_infos).begin());
+  std::ranges::copy(rope, host_values<float>(rope_buffer).begin());
 
-  const std::vector<std::uint32_t> constants = {tuning_.attention_lanes, layout.head_dim,
-                                                layout.key_dim, layout.folded ? 1u : 0u,
-                                                layout.n_rotated};
   const params::AttentionInputParams input_params{.n_heads = config_.n_heads,
                                                   .n_kv_heads = layout.n_kv_heads,
                                                   .qkv_stride = layout.qkv_values,
@@ -269,32 +261,24 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
                                                   .v_offset = layout.v_offset,
                                                   .full = full ? 1u : 0u,
                                                   .epsilon = config_.rms_norm_eps};
-  const std::array<vk::Slice, params::kAttentionInputBindings> input_slices = {
-      vk::whole(s_.arena.qkv),       vk::whole(w.q_norm),     vk::whole(w.k_norm),
-      vk::whole(s_.arena.row_infos), vk::whole(rope_buffer),  vk::whole(s_.arena.page_tables),
-      vk::whole(pages.keys),         vk::whole(pages.values), vk::whole(s_.arena.q)};
-  const KvView view = kv_view(s_.kernels, input_slices, params::kAttentionInputBindKeys,
-                              params::kAttentionInputBindValues);
-  PREFLIGHT_TRY(const vk::Pipeline* input,
-                s_.kernels.pipeline("attention_input" + s_.kernels.kv_suffix() + view.suffix,
-                                    view.n_bindings(), sizeof(params::AttentionInputParams),
-                                    view.constants(constants)));
-  PREFLIGHT_TRY(const vk::BindingSet* input_bindings, s_.kernels.bind(*input, view.slices));
-  const RowOp input_op =
-      RowOp::of(input, input_bindings, input_params, config_.n_heads + 2 * layout.n_kv_heads);
-
   const std::uint32_t o_stride = padded(config_.n_heads * layout.head_dim);
   const params::AttentionParams params{.n_heads = config_.n_heads,
                                        .n_kv_heads = layout.n_kv_heads,
                                        .o_stride_vec4 = o_stride / 4,
                                        .window = full ? 0 : config_.sliding_window};
-  const std::array<vk::Slice, params::kAttentionTileBindings> slices = {
-      vk::whole(s_.arena.q),     vk::whole(s_.arena.row_infos), vk::whole(s_.arena.page_tables),
-      vk::whole(pages.keys),     vk::whole(pages.values),       vk::whole(s_.arena.attended),
-      vk::whole(s_.arena.ranges)};
-  PREFLIGHT_TRY(const AttentionOp op,
-                make_attention(s_.kernels, layout, slices, params, s_.plan.context_tokens));
-  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { input_op.record(list, kRows); }));
+  PREFLIGHT_TRY(const LayerAttention ops,
+                LayerAttention::create(s_.kernels, s_.plan, s_.arena, config_.layer_kinds[layer],
+                                       {.qkv = s_.arena.qkv,
+                                        .q_norm = w.q_norm,
+                                        .k_norm = w.k_norm,
+                                        .pages = pages,
+                                        .q = s_.arena.q,
+                                        .attended = s_.arena.attended},
+                                       {.n_heads = config_.n_heads,
+                                        .qkv_stride = layout.qkv_values,
+                                        .window = config_.sliding_window,
+                                        .epsilon = config_.rms_norm_eps}));
+  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { ops.input.record(list, kRows); }));
 
   // The first page of both planes. The slots past kRows hold whatever was there: the twin writes
   // and reads the same slots as the device, so they are compared with themselves.
@@ -334,7 +318,8 @@ Result<void> SelfTest::attention(std::uint32_t layer) {
 
   // From the device's own queries and pages, so that scores do not magnify their rounding.
   for (const Phase phase : {Phase::kPrefill, Phase::kGenerate}) {
-    PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, kRows, phase); }));
+    PREFLIGHT_TRY_VOID(
+        run([&](vk::CommandList& list) { ops.attention.record(list, kRows, phase); }));
     PREFLIGHT_TRY(const auto attended,
                   device_values(s_.arena.attended, std::size_t{kRows} * o_stride, act16));
     std::vector<float> want(attended);  // the padding is nobody's
@@ -357,28 +342,14 @@ Result<void> SelfTest::choice() {
   PREFLIGHT_TRY_VOID(write(s_.arena.logits, logits));
   std::vector<std::uint32_t> mask((vocab + 31) / 32, 0xffffffffu);
   mask[forbidden / 32] &= ~(1u << (forbidden % 32));
-  std::ranges::copy(mask, host<std::uint32_t>(s_.arena.masks).begin());
+  std::ranges::copy(mask, host_values<std::uint32_t>(s_.arena.masks).begin());
 
   const params::ArgmaxParams p{.vocab_size = vocab,
                                .logits_stride = vocab,
                                .mask_stride = static_cast<std::uint32_t>(mask.size())};
-  const std::array<vk::Slice, params::kArgmaxBindings> slices = {
-      vk::whole(s_.arena.logits), vk::whole(s_.arena.masks), vk::whole(s_.arena.partial),
-      vk::whole(s_.arena.best)};
-  std::array<RowOp, 2> passes;
-  for (const std::uint32_t merge : {0u, 1u}) {
-    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
-                  s_.kernels.pipeline("argmax", params::kArgmaxBindings, sizeof p,
-                                      {tuning_.argmax_lanes, merge}));
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, s_.kernels.bind(*pipeline, slices));
-    passes[merge] = RowOp::of(pipeline, bindings, p, merge == 0 ? params::kArgmaxSlices : 1);
-  }
-  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) {
-    passes[0].record(list, 1);
-    list.barrier();
-    passes[1].record(list, 1);
-  }));
-  const params::ArgmaxEntry got = host<params::ArgmaxEntry>(s_.arena.best)[0];
+  PREFLIGHT_TRY(const ArgmaxOp op, make_argmax(s_.kernels, s_.arena, vocab));
+  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, 1); }));
+  const params::ArgmaxEntry got = host_values<params::ArgmaxEntry>(s_.arena.best)[0];
   params::ArgmaxEntry want{};
   reference::argmax(logits, mask, {&want, 1}, p);
   // Ids are compared as numbers; float32 holds those of every vocabulary below 2^24 exactly.
