@@ -5,7 +5,6 @@
 
 #include "engine/forward/step_inputs.h"
 #include "engine/model/half.h"
-#include "shaders/params/embed.h"
 #include "shaders/params/norm.h"
 
 namespace preflight::forward {
@@ -18,27 +17,8 @@ Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitt
   const Tuning& tuning = decoder->tuning_;
   const std::uint32_t dim = padded(config.model_dim);
 
-  const WeightShape& table = weights.embedding.shape;
-  PREFLIGHT_TRY(
-      const vk::Pipeline* embed,
-      kernels.pipeline("embed_" + std::string(shader_name(table.type)), params::kEmbedBindings,
-                       sizeof(params::EmbedParams), {table.lanes}));
-  for (const WeightPart& part : weights.embedding.parts) {
-    const std::array<vk::Slice, params::kEmbedBindings> slices = {part.quants,
-                                                                  part.scales,
-                                                                  part.high,
-                                                                  vk::whole(arena.row_infos),
-                                                                  vk::whole(arena.soft),
-                                                                  vk::whole(arena.residual)};
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*embed, slices));
-    decoder->embed_.push_back(RowOp::of(embed, bindings,
-                                        params::EmbedParams{.n_blocks = table.n_blocks,
-                                                            .model_dim = config.model_dim,
-                                                            .h_stride = dim,
-                                                            .first_token = part.first_row,
-                                                            .n_tokens = part.n_rows,
-                                                            .scale = config.embedding_scale}));
-  }
+  PREFLIGHT_TRY(decoder->embed_,
+                make_embed(kernels, weights.embedding, config, arena, arena.residual));
 
   PREFLIGHT_TRY(const vk::Pipeline* rms_norm,
                 kernels.pipeline("rms_norm" + kernels.act_suffix(), params::kRmsNormBindings,
@@ -142,7 +122,7 @@ Result<std::vector<vk::CommandList>> Decoder::record_body(std::uint32_t n_rows, 
     PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
     list.begin();
     if (ix == 0) {
-      for (const RowOp& part : embed_) part.record(list, n_rows);
+      embed_.record(list, n_rows);
       list.barrier();
       first_norm_.record(list, n_rows);
       list.barrier();

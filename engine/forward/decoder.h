@@ -8,6 +8,7 @@
 
 #include "engine/forward/arena.h"
 #include "engine/forward/argmax_op.h"
+#include "engine/forward/embed_op.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/layer_attention.h"
 #include "engine/forward/layer_tail.h"
@@ -100,7 +101,7 @@ class Decoder {
   bool kv16_;
   bool act16_;
 
-  std::vector<RowOp> embed_;  ///< by part of the table
+  EmbedOp embed_;
   RowOp first_norm_;
   std::vector<LayerOps> layers_;
   ProductOp head_product_;

@@ -6,7 +6,6 @@
 
 #include "engine/forward/step_inputs.h"
 #include "shaders/params/draft.h"
-#include "shaders/params/embed.h"
 #include "shaders/params/norm.h"
 
 namespace preflight::forward {
@@ -49,27 +48,8 @@ Result<void> Drafter::make_input(Kernels& kernels, const DrafterWeights& weights
   const std::uint32_t target_dim = padded(config_.target_dim);
   const std::uint32_t dim = padded(config_.layers.model_dim);
 
-  const WeightShape& table = target_weights.embedding.shape;
-  PREFLIGHT_TRY(
-      const vk::Pipeline* embed,
-      kernels.pipeline("embed_" + std::string(shader_name(table.type)), params::kEmbedBindings,
-                       sizeof(params::EmbedParams), {table.lanes}));
-  for (const WeightPart& part : target_weights.embedding.parts) {
-    const std::array<vk::Slice, params::kEmbedBindings> slices = {part.quants,
-                                                                  part.scales,
-                                                                  part.high,
-                                                                  vk::whole(shared_.row_infos),
-                                                                  vk::whole(shared_.soft),
-                                                                  vk::whole(own_.embedded)};
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*embed, slices));
-    embed_.push_back(RowOp::of(embed, bindings,
-                               params::EmbedParams{.n_blocks = table.n_blocks,
-                                                   .model_dim = config_.target_dim,
-                                                   .h_stride = target_dim,
-                                                   .first_token = part.first_row,
-                                                   .n_tokens = part.n_rows,
-                                                   .scale = target_.embedding_scale}));
-  }
+  PREFLIGHT_TRY(embed_,
+                make_embed(kernels, target_weights.embedding, target_, shared_, own_.embedded));
 
   const std::uint32_t input_stride = padded(2 * config_.target_dim);
   const auto input = [&](const std::string& shader, const vk::Buffer& hidden) -> Result<RowOp> {
@@ -211,7 +191,7 @@ Result<vk::CommandList> Drafter::record_step(std::uint32_t n_rows, HiddenRows fr
                                              std::uint32_t step) const {
   PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
   list.begin();
-  for (const RowOp& part : embed_) part.record(list, n_rows);
+  embed_.record(list, n_rows);
   list.barrier();
   (from == HiddenRows::kTarget ? input_from_target_ : input_from_draft_).record(list, n_rows);
   list.barrier();

@@ -9,6 +9,7 @@
 #include "engine/forward/argmax_op.h"
 #include "engine/forward/draft_arena.h"
 #include "engine/forward/drafter_weights.h"
+#include "engine/forward/embed_op.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/layer_attention.h"
 #include "engine/forward/layer_tail.h"
@@ -109,7 +110,7 @@ class Drafter {
   Tuning tuning_;
   DraftArena own_;
 
-  std::vector<RowOp> embed_;  ///< by part of the target's table
+  EmbedOp embed_;  ///< of the target's table
   RowOp input_from_target_, input_from_draft_;
   ProductOp pre_projection_;
   RowOp first_norm_;
