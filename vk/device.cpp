@@ -1,7 +1,9 @@
 #include "vk/device.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -9,6 +11,7 @@
 
 #include "vk/device_state.h"
 #include "vk/result.h"
+#include "vk/wide_vectors.h"
 
 namespace preflight::vk {
 namespace {
@@ -18,7 +21,7 @@ struct Found {
   std::vector<PhysicalDevice> devices;
 };
 
-Result<Found> find_devices(const DeviceOptions& options) {
+Result<Found> find_once(const DeviceOptions& options) {
   PREFLIGHT_TRY(auto instance, Instance::create(options.validation));
   PREFLIGHT_TRY(auto devices, enumerate(instance.handle()));
   std::vector<DeviceDescription*> descriptions;
@@ -26,6 +29,18 @@ Result<Found> find_devices(const DeviceOptions& options) {
   for (PhysicalDevice& device : devices) descriptions.push_back(&device.description);
   choose(descriptions, options.name_contains);
   return Found{std::move(instance), std::move(devices)};
+}
+
+Result<Found> find_devices(const DeviceOptions& options) {
+  PREFLIGHT_TRY(Found found, find_once(options));
+  // Who names the width of a CPU driver's vectors ("256 bits") gets it.
+  if (options.name_contains.find("bits") != std::string::npos) return found;
+  for (const PhysicalDevice& device : found.devices) {
+    if (!device.description.chosen || !ask_for_wide_vectors(device.description)) continue;
+    { const Found ended = std::move(found); }
+    return find_once(options);
+  }
+  return found;
 }
 
 // Nothing was chosen: says of every device why not.
@@ -87,6 +102,7 @@ Result<VkDevice> create_device(const PhysicalDevice& physical, bool pipeline_sta
     coopmat.pNext = f13.pNext;
     f13.pNext = &coopmat;
     f12.vulkanMemoryModel = VK_TRUE;
+    f12.vulkanMemoryModelDeviceScope = VK_TRUE;
   }
 #endif
   VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables{};
@@ -178,6 +194,20 @@ void DeviceState::set_name(VkObjectType type, std::uint64_t handle, std::string_
 Error DeviceState::note(Error error) {
   if (error.code == ErrorCode::kDeviceLost) lost = true;
   return error;
+}
+
+bool is_llvmpipe(const DeviceDescription& device) {
+  return device.software && device.driver_name == "llvmpipe";
+}
+
+std::uint32_t mesa_version(const DeviceDescription& device) {
+  constexpr std::string_view kMesa = "Mesa ";
+  const std::string_view text = device.driver_version;
+  const std::size_t at = text.find(kMesa);
+  if (at == std::string_view::npos) return 0;
+  std::uint32_t version = 0;
+  std::from_chars(text.data() + at + kMesa.size(), text.data() + text.size(), version);
+  return version;
 }
 
 Result<std::vector<DeviceDescription>> list_devices(const DeviceOptions& options) {

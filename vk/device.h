@@ -83,6 +83,11 @@ struct DeviceDescription {
   std::string reason;  ///< why it was chosen or passed over, a sentence
 };
 
+/// Mesa's CPU driver of Vulkan (lavapipe).
+[[nodiscard]] bool is_llvmpipe(const DeviceDescription& device);
+/// The major version in what a Mesa driver says of itself; 0: it names none.
+[[nodiscard]] std::uint32_t mesa_version(const DeviceDescription& device);
+
 /// All devices of all drivers, in the drivers' order, with the choice that `Device::create` makes
 /// of them. Errors: kNotFound when there is no Vulkan driver at all.
 [[nodiscard]] Result<std::vector<DeviceDescription>> list_devices(const DeviceOptions& options);
