@@ -195,8 +195,12 @@ void describe_modern(VkInstance instance, VkPhysicalDevice handle, DeviceDescrip
   d.storage_16bit = f11.storageBuffer16BitAccess == VK_TRUE;
   d.shader_f16 = f12.shaderFloat16 == VK_TRUE;
   if (d.storage_16bit && d.shader_f16) {
-    // What their kernels are compiled to declares the Vulkan memory model.
-    if (f12.vulkanMemoryModel == VK_TRUE && has_extension(handle, "VK_KHR_cooperative_matrix"))
+    // What their kernels are compiled to declares the Vulkan memory model; under it the atomics of
+    // other kernels need its scope of a device.
+    // llvmpipe runs these kernels in vectors of 256 bits and crashes in wider ones (26.1).
+    if (f12.vulkanMemoryModel == VK_TRUE && f12.vulkanMemoryModelDeviceScope == VK_TRUE &&
+        has_extension(handle, "VK_KHR_cooperative_matrix") &&
+        !(is_llvmpipe(d) && d.subgroup_size != 8))
       d.coopmat = coopmat_shape(instance, handle);
     d.best_tier = d.coopmat.m != 0 ? Tier::kCoopmat : Tier::kF16;
   }
