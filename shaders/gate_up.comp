@@ -21,7 +21,6 @@ layout(local_size_x_id = kMatmulSpecLanes) in;
 #include "include/activation.glsl"
 #include "include/gelu.glsl"
 #include "include/weight.glsl"
-#include "include/product.glsl"
 
 layout(set = 0, binding = kMatmulBindQuants) readonly buffer GateQuants { uvec4 gate_quants[]; };
 layout(set = 0, binding = kMatmulBindScales) readonly buffer GateScales { uint gate_scales[]; };
@@ -39,6 +38,7 @@ layout(push_constant) uniform Push { MatmulParams p; };
 
 DECLARE_WEIGHT_LOAD(load_gate, gate_quants, gate_scales, gate_high)
 DECLARE_WEIGHT_LOAD(load_up, up_quants, up_scales, up_high)
+#include "include/product.glsl"
 
 const uint kTile = kGateUpRowsPerLane;
 
@@ -46,56 +46,6 @@ const uint kTile = kGateUpRowsPerLane;
 // Two neighbouring lanes hold the two halves of a word: they meet in shared memory.
 shared float pair_value[kLanes];
 #endif
-
-// Adds a block's products to the sums; `pass` is a literal at each call, as in matmul.comp.
-void add_block(const bool pass, const uint block, const uint lane, const uint group[kTile],
-               const uint x_at[COLUMNS], inout precise float gate_sum[kTile][COLUMNS],
-               inout precise float up_sum[kTile][COLUMNS]) {
-  WeightBlock gate[kTile];
-  WeightBlock up[kTile];
-  [[unroll]] for (uint r = 0; r < kTile; r++) {
-    gate[r] = load_gate(group[r], block, p.n_blocks, lane);
-    up[r] = load_up(group[r], block, p.n_blocks, lane);
-  }
-  vec4 own[COLUMNS];
-  if (pass)
-    [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-      own[c] = activation_values(x[x_at[c] + block * kBlockQuads + lane]);
-#ifdef WEIGHT_HAS_CODES
-  float gate_part[kTile][COLUMNS];
-  float up_part[kTile][COLUMNS];
-#endif
-  [[unroll]] for (uint q = 0; q < kBlockQuads; q++) {
-    vec4 values[COLUMNS];
-    [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-      if (pass)
-        values[c] = subgroupBroadcast(own[c], q);
-      else
-        values[c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
-    [[unroll]] for (uint r = 0; r < kTile; r++) {
-#ifdef WEIGHT_HAS_CODES
-      const vec4 g = weight_codes(gate[r], q);
-      const vec4 u = weight_codes(up[r], q);
-      const bool first = q % kScaleQuads == 0;
-      [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-        gate_part[r][c] = add_products(first, gate_part[r][c], g, values[c]);
-        up_part[r][c] = add_products(first, up_part[r][c], u, values[c]);
-        if (q % kScaleQuads == kScaleQuads - 1) {
-          gate_sum[r][c] = fma(gate[r].scale[q / 4], gate_part[r][c], gate_sum[r][c]);
-          up_sum[r][c] = fma(up[r].scale[q / 4], up_part[r][c], up_sum[r][c]);
-        }
-      }
-#else
-      const vec4 g = weight_values(gate[r], q);
-      const vec4 u = weight_values(up[r], q);
-      [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-        gate_sum[r][c] = add_products(false, gate_sum[r][c], g, values[c]);
-        up_sum[r][c] = add_products(false, up_sum[r][c], u, values[c]);
-      }
-#endif
-    }
-  }
-}
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
@@ -114,12 +64,14 @@ void main() {
   [[unroll]] for (uint r = 0; r < kTile; r++)
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) gate_sum[r][c] = up_sum[r][c] = 0.0;
 
-  if (kPassActivations)
-    for (uint block = 0; block < p.n_blocks; block++)
-      add_block(true, block, lane, group, x_at, gate_sum, up_sum);
-  else
-    for (uint block = 0; block < p.n_blocks; block++)
-      add_block(false, block, lane, group, x_at, gate_sum, up_sum);
+  for (uint block = 0; block < p.n_blocks; block++) {
+    vec4 values[kBlockQuads][COLUMNS];
+    load_activations(block, lane, x_at, values);
+    [[unroll]] for (uint r = 0; r < kTile; r++) {
+      add_block(load_gate(group[r], block, p.n_blocks, lane), values, gate_sum[r]);
+      add_block(load_up(group[r], block, p.n_blocks, lane), values, up_sum[r]);
+    }
+  }
 
   [[unroll]] for (uint r = 0; r < kTile; r++) {
     const uint row = (first_group + r) * kLanes + lane;

@@ -23,7 +23,6 @@ layout(local_size_x_id = kMatmulSpecLanes) in;
 
 #include "include/activation.glsl"
 #include "include/weight.glsl"
-#include "include/product.glsl"
 
 layout(set = 0, binding = kMatmulBindQuants) readonly buffer Quants { uvec4 quants[]; };
 layout(set = 0, binding = kMatmulBindScales) readonly buffer Scales { uint scales[]; };
@@ -35,46 +34,9 @@ layout(set = 0, binding = kMatmulBindBias) readonly buffer Bias { float bias[]; 
 layout(push_constant) uniform Push { MatmulParams p; };
 
 DECLARE_WEIGHT_LOAD(load_weight, quants, scales, high)
+#include "include/product.glsl"
 
 const uint kTile = kMatmulRowsPerLane;
-
-// Adds a block's products to the sums. `pass` is a literal at each call: a driver's compiler meets one
-// way of loading in a loop, not a branch for each load.
-void add_block(const bool pass, const uint block, const uint lane, const uint group[kTile],
-               const uint x_at[COLUMNS], inout precise float sum[kTile][COLUMNS]) {
-  WeightBlock weight[kTile];
-  [[unroll]] for (uint r = 0; r < kTile; r++)
-    weight[r] = load_weight(group[r], block, p.n_blocks, lane);
-  vec4 own[COLUMNS];
-  if (pass)
-    [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-      own[c] = activation_values(x[x_at[c] + block * kBlockQuads + lane]);
-#ifdef WEIGHT_HAS_CODES
-  float part[kTile][COLUMNS];
-#endif
-  [[unroll]] for (uint q = 0; q < kBlockQuads; q++) {
-    vec4 values[COLUMNS];
-    [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-      if (pass)
-        values[c] = subgroupBroadcast(own[c], q);
-      else
-        values[c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
-    [[unroll]] for (uint r = 0; r < kTile; r++) {
-#ifdef WEIGHT_HAS_CODES
-      const vec4 w = weight_codes(weight[r], q);
-      [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-        part[r][c] = add_products(q % kScaleQuads == 0, part[r][c], w, values[c]);
-        if (q % kScaleQuads == kScaleQuads - 1)
-          sum[r][c] = fma(weight[r].scale[q / 4], part[r][c], sum[r][c]);
-      }
-#else
-      const vec4 w = weight_values(weight[r], q);
-      [[unroll]] for (uint c = 0; c < COLUMNS; c++)
-        sum[r][c] = add_products(false, sum[r][c], w, values[c]);
-#endif
-    }
-  }
-}
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
@@ -95,10 +57,12 @@ void main() {
   [[unroll]] for (uint r = 0; r < kTile; r++)
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) sum[r][c] = 0.0;
 
-  if (kPassActivations)
-    for (uint block = 0; block < p.n_blocks; block++) add_block(true, block, lane, group, x_at, sum);
-  else
-    for (uint block = 0; block < p.n_blocks; block++) add_block(false, block, lane, group, x_at, sum);
+  for (uint block = 0; block < p.n_blocks; block++) {
+    vec4 values[kBlockQuads][COLUMNS];
+    load_activations(block, lane, x_at, values);
+    [[unroll]] for (uint r = 0; r < kTile; r++)
+      add_block(load_weight(group[r], block, p.n_blocks, lane), values, sum[r]);
+  }
 
   [[unroll]] for (uint r = 0; r < kTile; r++) {
     const uint row = (first_group + r) * kLanes + lane;

@@ -9,7 +9,7 @@
 // grid          (output rows / tile rows, n_columns / tile columns) rounded up. A tile has
 //               kRowLanes * kTiledRowsPerLane weight rows, half of them of each matrix with
 //               GATE_UP, and kColumnLanes * kTiledColumnsPerLane columns
-// precision     f32 sums in K order, the bits of matmul.comp and gate_up.comp
+// precision     f32 sums of scaled weights in K order, the same in every column and company
 // twin          engine/reference/matmul.h, engine/reference/gate_up.h
 #include "shaders/params/matmul.h"
 #include "shaders/params/step.h"

@@ -13,7 +13,7 @@
 namespace preflight::forward {
 namespace {
 
-constexpr std::array<std::uint32_t, 3> kColumns = {1, 2, 4};
+constexpr std::array<std::uint32_t, 4> kColumns = {1, 2, 4, 8};
 constexpr std::array<std::uint32_t, 5> kNarrowColumns = {1, 2, 4, 8, 16};
 constexpr std::uint64_t kManyRows = 8192;
 
@@ -21,14 +21,16 @@ constexpr std::uint64_t kManyRows = 8192;
 Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const WeightShape& shape,
                                    std::uint32_t n_bindings, std::uint32_t rows_per_lane,
                                    std::uint32_t epilogue) {
+  const ActivationLoads loads = kernels.activation_loads(shape.lanes);
   const std::vector<std::uint32_t> constants = {shape.lanes, epilogue,
-                                                kernels.passes_activations(shape.lanes) ? 1u : 0u};
+                                                loads == ActivationLoads::kBroadcast ? 1u : 0u};
+  const std::string suffix = loads == ActivationLoads::kShuffle ? "_shuffle" : kernels.act_suffix();
   ProductFamily family;
   for (const std::uint32_t columns : kColumns) {
-    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
-                  kernels.pipeline(fmt::format("{}_{}_c{}{}", op, shader_name(shape.type), columns,
-                                               kernels.act_suffix()),
-                                   n_bindings, sizeof(params::MatmulParams), constants));
+    PREFLIGHT_TRY(
+        const vk::Pipeline* pipeline,
+        kernels.pipeline(fmt::format("{}_{}_c{}{}", op, shader_name(shape.type), columns, suffix),
+                         n_bindings, sizeof(params::MatmulParams), constants));
     family.variants.push_back({pipeline, columns, shape.lanes * rows_per_lane});
   }
   return family;
@@ -112,9 +114,14 @@ std::uint32_t Kernels::narrow_teams() const {
   return std::max(1u, tuning.narrow_threads / tuning.weight_lanes);
 }
 
-bool Kernels::passes_activations(std::uint32_t weight_lanes) const {
-  return options_.tuning.activation_loads == 2 && device().subgroup_size == weight_lanes &&
-         weight_lanes == params::kWeightBlock / 4;
+ActivationLoads Kernels::activation_loads(std::uint32_t weight_lanes) const {
+  constexpr std::uint32_t kQuads = params::kWeightBlock / 4;  // one a lane; of two columns, or one
+  if (device().subgroup_size != weight_lanes ||
+      (weight_lanes != kQuads && weight_lanes != 2 * kQuads))
+    return ActivationLoads::kEach;
+  const auto wanted = static_cast<ActivationLoads>(options_.tuning.activation_loads);
+  if (wanted == ActivationLoads::kShuffle && options_.act16) return ActivationLoads::kEach;
+  return wanted;
 }
 
 Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::uint32_t n_bindings,

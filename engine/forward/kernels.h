@@ -53,8 +53,8 @@ class Kernels {
   [[nodiscard]] std::string kv_suffix() const { return options_.kv16 ? "_kv16" : ""; }
   /// Teams that share a weight row's blocks in products of Phase::kGenerate; 1: none does.
   [[nodiscard]] std::uint32_t narrow_teams() const;
-  /// Whether the lanes of a product load a block's activations together (include/product.glsl).
-  [[nodiscard]] bool passes_activations(std::uint32_t weight_lanes) const;
+  /// How the lanes of a product with that many rows to a weight group get their activations.
+  [[nodiscard]] ActivationLoads activation_loads(std::uint32_t weight_lanes) const;
   /// Bytes of one value of a product's input.
   [[nodiscard]] std::uint32_t act_bytes() const { return options_.act16 ? 2 : 4; }
 

@@ -22,9 +22,7 @@ struct Tuning {
   std::uint32_t narrow_threads = 0;
   std::uint32_t narrow_columns = 0;  ///< activation rows that one workgroup of these serves at most
   std::uint32_t narrow_piece = 0;    ///< groups of 4 weights that a lane of these holds decoded
-  /// Products of one lane to a row: 1: every lane loads all activations of a block; 2: they are
-  /// shared out among the lanes and passed on (shaders/include/product.glsl).
-  std::uint32_t activation_loads = 0;
+  std::uint32_t activation_loads = 0;   ///< of products of one lane to a row: an ActivationLoads
   std::uint32_t norm_lanes = 0;         ///< invocations that reduce one residual row
   std::uint32_t attention_lanes = 0;    ///< invocations that serve one query head
   std::uint32_t attention_queries = 0;  ///< 16: tiles and split key ranges; 4: one walk over all
@@ -34,6 +32,14 @@ struct Tuning {
   std::uint32_t coopmat_tile = 0;   ///< rows and columns of a workgroup's tile on matrix units
   std::uint32_t submission_ms = 0;  ///< longest submission aimed at
   vk::Tier tier = vk::Tier::kBase;  ///< taken when nobody asks for another
+};
+
+/// How the lanes of a product get the activations of a block, which all of them multiply
+/// (shaders/include/product.glsl). Passed on needs subgroups of 8 or 16, shuffles float32 inputs.
+enum class ActivationLoads : std::uint32_t {
+  kEach = 1,       ///< every lane loads all
+  kBroadcast = 2,  ///< each loads some and they are passed on from a constant lane
+  kShuffle = 3,    ///< the same by shuffles
 };
 
 /// In a row of the table: the device's own subgroup size.

@@ -45,7 +45,7 @@ const testing::Environment* const environment =
 std::string Variant::name() const {
   return std::string(act16 ? "Act16" : "Act32") + (kv16 ? "Kv16" : "Kv32") +
          (wide ? "Wide" : "Own") + (tiles ? "Tiles" : "") + (coopmat ? "Coopmat" : "") +
-         (narrow ? "Narrow" : "") + (passed ? "Passed" : "");
+         (narrow ? "Narrow" : "") + (passed ? "Passed" : "") + (shuffled ? "Shuffled" : "");
 }
 
 void ForwardTest::SetUp() { messages_before_ = device().validation_messages(); }
@@ -77,7 +77,10 @@ Kernels& ForwardTest::kernels(const Variant& variant) {
                           .kv16 = variant.kv16,
                           .coopmat = variant.coopmat};
     options.tuning.prefill_tiles = variant.tiles ? 2 : 1;
-    options.tuning.activation_loads = variant.passed ? 2 : 1;
+    options.tuning.activation_loads =
+        static_cast<std::uint32_t>(variant.shuffled ? ActivationLoads::kShuffle
+                                   : variant.passed ? ActivationLoads::kBroadcast
+                                                    : ActivationLoads::kEach);
     if (variant.narrow) {
       options.tuning.narrow_threads = 4 * options.tuning.weight_lanes;
       options.tuning.narrow_columns = 16;

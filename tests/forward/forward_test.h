@@ -45,11 +45,12 @@ inline void must(const Result<void>& result) {
 struct Variant {
   bool act16 = false;
   bool kv16 = false;
-  bool wide = false;     ///< workgroups as on a graphics card instead of the device's own
-  bool tiles = false;    ///< prefill in tiles, as on a graphics card
-  bool coopmat = false;  ///< prefill on matrix units; goes with act16
-  bool narrow = false;   ///< weight rows shared out among teams, as on a graphics card
-  bool passed = false;   ///< activations go from lane to lane, as on the newer llvmpipe
+  bool wide = false;      ///< workgroups as on a graphics card instead of the device's own
+  bool tiles = false;     ///< prefill in tiles, as on a graphics card
+  bool coopmat = false;   ///< prefill on matrix units; goes with act16
+  bool narrow = false;    ///< weight rows shared out among teams, as on a graphics card
+  bool passed = false;    ///< activations go from lane to lane, as on the newer llvmpipe
+  bool shuffled = false;  ///< the same as on the older
   /// The phase whose products this variant is about.
   [[nodiscard]] Phase phase() const {
     return tiles || coopmat ? Phase::kPrefill : Phase::kGenerate;

@@ -204,7 +204,8 @@ INSTANTIATE_TEST_SUITE_P(Passed, ProductOfType,
                                                           TensorType::kQ8_0, TensorType::kQ4_0,
                                                           TensorType::kQ4_K, TensorType::kQ6_K),
                                           testing::Values(Variant{.passed = true},
-                                                          Variant{.act16 = true, .passed = true})),
+                                                          Variant{.act16 = true, .passed = true},
+                                                          Variant{.shuffled = true})),
                          [](const auto& instance) {
                            return std::string(model::type_name(std::get<0>(instance.param))) +
                                   std::get<1>(instance.param).name();
@@ -453,14 +454,13 @@ TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kernels, Company,
-    testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16,
-                                     TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
-                                     TensorType::kQ6_K, TensorType::kQ5_K),
-                     testing::Values(Variant{}, Variant{.act16 = true}, Variant{.passed = true},
-                                     Variant{.act16 = true, .tiles = true},
-                                     Variant{.act16 = true, .coopmat = true},
-                                     Variant{.narrow = true},
-                                     Variant{.act16 = true, .narrow = true})),
+    testing::Combine(
+        testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0,
+                        TensorType::kQ4_0, TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ5_K),
+        testing::Values(Variant{}, Variant{.act16 = true}, Variant{.passed = true},
+                        Variant{.shuffled = true}, Variant{.act16 = true, .tiles = true},
+                        Variant{.act16 = true, .coopmat = true}, Variant{.narrow = true},
+                        Variant{.act16 = true, .narrow = true})),
     [](const auto& instance) {
       return std::string(model::type_name(std::get<0>(instance.param))) +
              std::get<1>(instance.param).name();
