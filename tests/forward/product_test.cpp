@@ -75,8 +75,14 @@ class ProductTest : public ForwardTest {
   }
 };
 
-class ProductOfType : public ProductTest,
-                      public testing::WithParamInterface<std::tuple<TensorType, Variant>> {
+using TypeAndVariant = std::tuple<TensorType, Variant>;
+
+std::string name_of(const testing::TestParamInfo<TypeAndVariant>& instance) {
+  const auto& [type, variant] = instance.param;
+  return std::string(model::type_name(type)) + variant.name();
+}
+
+class ProductOfType : public ProductTest, public testing::WithParamInterface<TypeAndVariant> {
  protected:
   void SetUp() override {
     ProductTest::SetUp();
@@ -182,10 +188,7 @@ TEST_P(ProductOfType, GateUpMatchesTheTwin) {
 INSTANTIATE_TEST_SUITE_P(Types, ProductOfType,
                          testing::Combine(testing::ValuesIn(kTypes),
                                           testing::Values(Variant{}, Variant{.act16 = true})),
-                         [](const auto& instance) {
-                           return std::string(model::type_name(std::get<0>(instance.param))) +
-                                  std::get<1>(instance.param).name();
-                         });
+                         name_of);
 
 INSTANTIATE_TEST_SUITE_P(Narrow, ProductOfType,
                          testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16,
@@ -194,10 +197,7 @@ INSTANTIATE_TEST_SUITE_P(Narrow, ProductOfType,
                                                           TensorType::kQ6_K, TensorType::kQ5_K),
                                           testing::Values(Variant{.narrow = true},
                                                           Variant{.act16 = true, .narrow = true})),
-                         [](const auto& instance) {
-                           return std::string(model::type_name(std::get<0>(instance.param))) +
-                                  std::get<1>(instance.param).name();
-                         });
+                         name_of);
 
 INSTANTIATE_TEST_SUITE_P(Passed, ProductOfType,
                          testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16,
@@ -206,10 +206,7 @@ INSTANTIATE_TEST_SUITE_P(Passed, ProductOfType,
                                           testing::Values(Variant{.passed = true},
                                                           Variant{.act16 = true, .passed = true},
                                                           Variant{.shuffled = true})),
-                         [](const auto& instance) {
-                           return std::string(model::type_name(std::get<0>(instance.param))) +
-                                  std::get<1>(instance.param).name();
-                         });
+                         name_of);
 
 // Cards have wider groups than a CPU driver; one packed and one plain type stand for all, since the
 // lanes only decide where a row lies.
@@ -217,10 +214,7 @@ INSTANTIATE_TEST_SUITE_P(WideGroups, ProductOfType,
                          testing::Combine(testing::Values(TensorType::kF16, TensorType::kQ6_K),
                                           testing::Values(Variant{.wide = true},
                                                           Variant{.act16 = true, .wide = true})),
-                         [](const auto& instance) {
-                           return std::string(model::type_name(std::get<0>(instance.param))) +
-                                  std::get<1>(instance.param).name();
-                         });
+                         name_of);
 
 // Prefill in tiles, and on matrix units where the device has them: one type for each way of
 // decoding.
@@ -233,10 +227,7 @@ INSTANTIATE_TEST_SUITE_P(
                                      Variant{.act16 = true, .wide = true, .tiles = true},
                                      Variant{.act16 = true, .coopmat = true},
                                      Variant{.act16 = true, .wide = true, .coopmat = true})),
-    [](const auto& instance) {
-      return std::string(model::type_name(std::get<0>(instance.param))) +
-             std::get<1>(instance.param).name();
-    });
+    name_of);
 
 class Epilogues : public ProductTest, public testing::WithParamInterface<Variant> {};
 
@@ -404,8 +395,7 @@ INSTANTIATE_TEST_SUITE_P(Kernels, Saturation,
 
 // A row's result does not depend on its company: whatever the number of activation rows, and
 // wherever the row stands among them, every output has the same bits.
-class Company : public ProductTest,
-                public testing::WithParamInterface<std::tuple<TensorType, Variant>> {};
+class Company : public ProductTest, public testing::WithParamInterface<TypeAndVariant> {};
 
 TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
   const auto& [type, variant] = GetParam();
@@ -461,10 +451,7 @@ INSTANTIATE_TEST_SUITE_P(
                         Variant{.shuffled = true}, Variant{.act16 = true, .tiles = true},
                         Variant{.act16 = true, .coopmat = true}, Variant{.narrow = true},
                         Variant{.act16 = true, .narrow = true})),
-    [](const auto& instance) {
-      return std::string(model::type_name(std::get<0>(instance.param))) +
-             std::get<1>(instance.param).name();
-    });
+    name_of);
 
 // A matrix of many rows gives a lane two of them where it serves several activation rows: the sums
 // are those of a lane with one.
