@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -16,6 +17,7 @@
 #include "bench/model/drafts.h"
 #include "bench/model/first_token.h"
 #include "bench/model/options.h"
+#include "bench/model/processor.h"
 #include "bench/model/rates.h"
 #include "bench/model/results.h"
 
@@ -71,6 +73,12 @@ Result<void> measure(ModelOptions options, const std::filesystem::path& prompts)
   figures.push_back(Figure::of("peak_device_memory", "bytes",
                                {static_cast<double>(engine->peak_device_bytes())}));
   figures.push_back(Figure::of("peak_process_memory", "bytes", {peak_process_bytes()}));
+  // Behind the peak, which their buffers would raise.
+  if (!options.depth_tokens.empty() || !options.prefill_tokens.empty())
+    PREFLIGHT_TRY_VOID(take(measure_processor(*engine, options)));
+  std::error_code unknown;
+  if (const auto bytes = std::filesystem::file_size(options.model, unknown); !unknown)
+    PREFLIGHT_TRY_VOID(take(share_of_read(figures, bytes)));
   return report(options, *engine, figures);
 }
 
