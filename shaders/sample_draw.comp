@@ -7,15 +7,16 @@
 //   time = -log(1 - noise) * exp((best - logit) / temperature)
 //
 // The noise of a token depends on the row's seed, the position and the token alone. kMerge 0: the
-// first of each of kArgmaxSlices slices of the vocabulary; kMerge 1: the first of all.
+// first of each slice of the list or of the vocabulary; kMerge 1: the first of all.
 //
 // in    logits   f32 [rows, logits_stride]
 // in    mask     u32 [rows, mask_stride]
 // in    rows     SampleRow [rows]
 // in    states, bins  of sample_select.comp
+// in    lists    u32, of sample_collect.comp; the grid
 // inout partial  SampleEntry [rows, kArgmaxSlices]
 // out   best     ArgmaxEntry [rows], its token alone; rows of temperature 0 keep theirs
-// grid           (rows, kArgmaxSlices), then (rows, 1)
+// grid           (rows, 1 to kArgmaxSlices), of sample_grid.comp, then (rows, 1)
 // twin           engine/reference/sample.h
 #include "shaders/params/sample.h"
 
@@ -30,6 +31,7 @@ layout(set = 0, binding = kSampleBindBest) writeonly buffer Best { ArgmaxEntry b
 layout(set = 0, binding = kSampleBindRows) readonly buffer Rows { SampleRow rows[]; };
 layout(set = 0, binding = kSampleBindStates) readonly buffer States { SampleState states[]; };
 layout(set = 0, binding = kSampleBindBins) readonly buffer Bins { uint bins[]; };
+layout(set = 0, binding = kSampleBindLists) readonly buffer Lists { uint lists[]; };
 layout(push_constant) uniform Push { SampleParams p; };
 
 #include "include/sample.glsl"
@@ -41,6 +43,61 @@ bool earlier(const SampleEntry a, const SampleEntry b) {
          (b.token == kNoToken || a.time < b.time || (a.time == b.time && a.token < b.token));
 }
 
+/// Whether the filters leave a token of this logit; `scaled` is its distance to the best.
+bool is_left(const SampleRow sampling, const SampleState state, const float logit,
+             out float scaled) {
+  precise const float distance = (logit - state.best_logit) * sampling.inverse_temperature;
+  scaled = distance;
+  return sample_key(logit) >= state.least_key && logit <= state.best_logit &&
+         !(distance < sampling.least_scaled_logit);
+}
+
+uvec4 noise_of(const SampleRow sampling, const uint token) {
+  return philox(uvec4(token / 4, sampling.position, 0, 0),
+                uvec2(sampling.seed_low, sampling.seed_high));
+}
+
+SampleEntry entry_of(const uint token, const uint noise, const float scaled) {
+  precise const float time = sample_exponential(noise) * sample_exp(-scaled);
+  return SampleEntry(time, token);
+}
+
+/// The first of the workgroup's tokens that this lane has looked at.
+SampleEntry first_of(const SampleRow sampling, const SampleState state, const SampleSlice slice) {
+  const uint row = gl_WorkGroupID.x;
+  const uint lane = gl_LocalInvocationID.x;
+  SampleEntry mine = SampleEntry(0.0, kNoToken);
+  if (slice.listed) {
+    for (uint i = slice.first + lane; i < slice.end; i += kLanes) {
+      const uint token = lists[sample_list_at(row, kSampleListFirst + i)];
+      float scaled;
+      if (!is_left(sampling, state, logits[row * p.logits_stride + token], scaled)) continue;
+      const SampleEntry entry = entry_of(token, noise_of(sampling, token)[token % 4], scaled);
+      if (earlier(entry, mine)) mine = entry;
+    }
+    return mine;
+  }
+  // Four tokens share a block of noise.
+  for (uint four = slice.first + 4 * lane; four < slice.end; four += 4 * kLanes) {
+    uint left = mask[row * p.mask_stride + four / 32] >> (four % 32) & 15;
+    float scaled[4];
+    for (uint i = 0; i < 4; i++) {
+      if ((left >> i & 1) == 0) continue;
+      if (four + i >= slice.end ||
+          !is_left(sampling, state, logits[row * p.logits_stride + four + i], scaled[i]))
+        left &= ~(1u << i);
+    }
+    if (left == 0) continue;
+    const uvec4 noise = noise_of(sampling, four);
+    for (uint i = 0; i < 4; i++) {
+      if ((left >> i & 1) == 0) continue;
+      const SampleEntry entry = entry_of(four + i, noise[i], scaled[i]);
+      if (earlier(entry, mine)) mine = entry;
+    }
+  }
+  return mine;
+}
+
 void main() {
   const uint row = gl_WorkGroupID.x;
   const uint lane = gl_LocalInvocationID.x;
@@ -49,34 +106,12 @@ void main() {
   SampleEntry mine = SampleEntry(0.0, kNoToken);
 
   if (kMerge == 0) {
-    const SampleState state = sample_state(sampling, row, kSamplePasses);
-    const uint slice = 32 * ((p.mask_stride + kArgmaxSlices - 1) / kArgmaxSlices);  // in tokens
-    const uint first = gl_WorkGroupID.y * slice;
-    const uint end = min(first + slice, p.vocab_size);
-    // Four tokens share a block of noise.
-    for (uint four = first + 4 * lane; four < end; four += 4 * kLanes) {
-      uint left = mask[row * p.mask_stride + four / 32] >> (four % 32) & 15;
-      for (uint i = 0; i < 4; i++) {
-        if (four + i >= end) left &= ~(1u << i);
-        if ((left >> i & 1) == 0) continue;
-        const float logit = logits[row * p.logits_stride + four + i];
-        if (sample_key(logit) < state.least_key || !(logit <= state.best_logit)) left &= ~(1u << i);
-      }
-      if (left == 0) continue;
-      const uvec4 noise = philox(uvec4(four / 4, sampling.position, 0, 0),
-                                 uvec2(sampling.seed_low, sampling.seed_high));
-      for (uint i = 0; i < 4; i++) {
-        if ((left >> i & 1) == 0) continue;
-        const float logit = logits[row * p.logits_stride + four + i];
-        precise const float scaled = (logit - state.best_logit) * sampling.inverse_temperature;
-        if (scaled < sampling.least_scaled_logit) continue;
-        precise const float time = sample_exponential(noise[i]) * sample_exp(-scaled);
-        const SampleEntry entry = SampleEntry(time, four + i);
-        if (earlier(entry, mine)) mine = entry;
-      }
-    }
+    const SampleState last = sample_last_state(row, kSamplePasses);
+    const SampleSlice slice = sample_slice(last.n_listed);
+    if (slice.first < slice.end)
+      mine = first_of(sampling, sample_state(last, sampling, row, kSamplePasses), slice);
   } else {
-    for (uint i = lane; i < kArgmaxSlices; i += kLanes) {
+    for (uint i = lane; i < lists[kSampleGridDraw + 1]; i += kLanes) {
       const SampleEntry entry = partial[row * kArgmaxSlices + i];
       if (earlier(entry, mine)) mine = entry;
     }

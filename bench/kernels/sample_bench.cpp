@@ -1,5 +1,5 @@
 // Sampling behind both passes of argmax, over the 12B's vocabulary: with the recommended filters,
-// with top-p alone, and with none.
+// with each alone, and with none.
 
 #include <array>
 #include <cmath>
@@ -16,15 +16,16 @@ namespace {
 
 struct SampleCase {
   const char* name;
-  std::uint32_t top_k;
-  float top_p;
+  std::uint32_t top_k = 0;
+  float top_p = 1;
+  float min_p = 0;
 };
 
 struct SampleData {
   std::vector<float> logits;
   std::vector<std::uint32_t> mask;
   std::vector<params::SampleRow> rows;
-  vk::Buffer logits_buffer, mask_buffer, rows_buffer, partial, best, states, bins;
+  vk::Buffer logits_buffer, mask_buffer, rows_buffer, partial, best, states, bins, lists;
   std::array<forward::RowOp, 2> argmax;
   forward::Sampler sampler;
 };
@@ -38,7 +39,7 @@ Result<Case> make_case(Bench& bench, const SampleCase& filters, std::uint32_t n_
     rows.push_back({.inverse_temperature = 1,
                     .top_k = filters.top_k,
                     .top_p = filters.top_p,
-                    .least_scaled_logit = -1e30f,
+                    .least_scaled_logit = filters.min_p == 0 ? -1e30f : std::log(filters.min_p),
                     .seed_low = 1,
                     .seed_high = 0,
                     .position = r,
@@ -51,6 +52,7 @@ Result<Case> make_case(Bench& bench, const SampleCase& filters, std::uint32_t n_
   PREFLIGHT_TRY(vk::Buffer best, bench.empty(std::uint64_t{n_rows} * sizeof(params::ArgmaxEntry)));
   PREFLIGHT_TRY(vk::Buffer states, bench.empty(n_rows * forward::kSampleStateBytes));
   PREFLIGHT_TRY(vk::Buffer bins, bench.empty(n_rows * forward::kSampleBinBytes));
+  PREFLIGHT_TRY(vk::Buffer lists, bench.empty(forward::sample_lists_bytes(n_rows, vocab)));
   const auto data =
       std::make_shared<SampleData>(SampleData{.logits = std::move(logits),
                                               .mask = std::move(mask),
@@ -62,6 +64,7 @@ Result<Case> make_case(Bench& bench, const SampleCase& filters, std::uint32_t n_
                                               .best = std::move(best),
                                               .states = std::move(states),
                                               .bins = std::move(bins),
+                                              .lists = std::move(lists),
                                               .argmax = {},
                                               .sampler = {}});
   forward::Kernels& kernels = bench.kernels();
@@ -85,7 +88,8 @@ Result<Case> make_case(Bench& bench, const SampleCase& filters, std::uint32_t n_
                                                          .best = &data->best,
                                                          .rows = &data->rows_buffer,
                                                          .states = &data->states,
-                                                         .bins = &data->bins}));
+                                                         .bins = &data->bins,
+                                                         .lists = &data->lists}));
 
   Case made;
   const double values = static_cast<double>(n_rows) * vocab;
@@ -103,9 +107,12 @@ Result<Case> make_case(Bench& bench, const SampleCase& filters, std::uint32_t n_
     std::vector<params::ArgmaxEntry> want(n_rows);
     PREFLIGHT_TRY_VOID(
         bench.uploader().read(data->best, 0, std::as_writable_bytes(std::span(got))));
-    reference::sample(
-        data->logits, data->mask, data->rows, want,
-        {.vocab_size = vocab, .logits_stride = vocab, .mask_stride = vocab / 32, .pass = 0});
+    reference::sample(data->logits, data->mask, data->rows, want,
+                      {.vocab_size = vocab,
+                       .logits_stride = vocab,
+                       .mask_stride = vocab / 32,
+                       .pass = 0,
+                       .list_tokens = 0});
     for (std::uint32_t row = 0; row < n_rows; row++)
       if (got[row].token != want[row].token)
         return fail(ErrorCode::kInternal,
@@ -120,7 +127,11 @@ Result<Case> make_case(Bench& bench, const SampleCase& filters, std::uint32_t n_
 }  // namespace
 
 void add_sample_benches(Bench& bench) {
-  constexpr SampleCase kCases[] = {{"top_k_top_p", 64, 0.95f}, {"top_p", 0, 0.95f}, {"all", 0, 1}};
+  constexpr SampleCase kCases[] = {{.name = "top_k_top_p", .top_k = 64, .top_p = 0.95f},
+                                   {.name = "top_k_200", .top_k = 200},
+                                   {.name = "top_p", .top_p = 0.95f},
+                                   {.name = "min_p", .min_p = 0.05f},
+                                   {.name = "all"}};
   for (const SampleCase& filters : kCases)
     for (const std::uint32_t n_rows : {1u, 8u})
       bench.add(fmt::format("sample/{}/rows:{}", filters.name, n_rows),

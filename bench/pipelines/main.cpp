@@ -18,6 +18,7 @@
 #include "bench/kernels/attention_case.h"
 #include "engine/forward/attention_op.h"
 #include "engine/forward/kernels.h"
+#include "engine/forward/sampler.h"
 #include "engine/forward/tuning.h"
 #include "engine/forward/weight_layout.h"
 #include "engine/model/blocks.h"
@@ -97,7 +98,7 @@ Result<void> make_attention(Kernels& kernels, const vk::Buffer& stand_in) {
   return {};
 }
 
-Result<void> make_small(Kernels& kernels) {
+Result<void> make_small(Kernels& kernels, const vk::Buffer& stand_in) {
   const forward::Tuning& tuning = kernels.options().tuning;
   PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* norm,
                 kernels.pipeline("rms_norm" + kernels.act_suffix(), params::kRmsNormBindings,
@@ -111,6 +112,17 @@ Result<void> make_small(Kernels& kernels) {
                   kernels.pipeline("argmax", params::kArgmaxBindings, sizeof(params::ArgmaxParams),
                                    {tuning.argmax_lanes, merge}));
   }
+  // The sampler makes its own; what is bound is never read.
+  PREFLIGHT_TRY([[maybe_unused]] const forward::Sampler sampler,
+                forward::Sampler::create(kernels, kVocab,
+                                         {.logits = &stand_in,
+                                          .masks = &stand_in,
+                                          .partial = &stand_in,
+                                          .best = &stand_in,
+                                          .rows = &stand_in,
+                                          .states = &stand_in,
+                                          .bins = &stand_in,
+                                          .lists = &stand_in}));
   return {};
 }
 
@@ -160,7 +172,7 @@ Result<void> run(const std::string& device_name, const std::string& name) {
                 vk::Buffer::create(device, kStandInBytes, vk::Residency::kDevice, "stand-in"));
   PREFLIGHT_TRY_VOID(make_products(kernels));
   PREFLIGHT_TRY_VOID(make_attention(kernels, stand_in));
-  PREFLIGHT_TRY_VOID(make_small(kernels));
+  PREFLIGHT_TRY_VOID(make_small(kernels, stand_in));
   return print_statistics(device, kernels, name.empty() ? device.description().name : name);
 }
 

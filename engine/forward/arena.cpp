@@ -22,7 +22,7 @@ std::uint32_t last_rotated(const std::vector<float>& inv_freq) {
 /// Sizes of the arena's buffers in bytes, in one place for the plan and for the making.
 struct Sizes {
   std::uint64_t residual, normed, qkv, q, attended, ranges, branch, gated, logits, partial, best;
-  std::uint64_t sample_states, sample_bins;
+  std::uint64_t sample_states, sample_bins, sample_lists;
   std::uint64_t row_infos, page_tables, sliding_rope, full_rope, soft, head_rows, masks,
       sample_rows;
 
@@ -49,6 +49,7 @@ struct Sizes {
     best = p.max_head_rows * sizeof(params::ArgmaxEntry);
     sample_states = p.max_head_rows * kSampleStateBytes;
     sample_bins = p.max_head_rows * kSampleBinBytes;
+    sample_lists = sample_lists_bytes(p.max_head_rows, c.vocab_size);
     row_infos = rows * sizeof(params::RowInfo);
     page_tables = tables * 4;
     sliding_rope = std::max<std::uint64_t>(rows * p.sliding.n_rotated * 8, 8);
@@ -60,8 +61,8 @@ struct Sizes {
   }
   [[nodiscard]] std::uint64_t total() const {
     return residual + normed + qkv + q + attended + ranges + branch + gated + logits + partial +
-           best + sample_states + sample_bins + sample_rows + row_infos + page_tables +
-           sliding_rope + full_rope + soft + head_rows + masks;
+           best + sample_states + sample_bins + sample_lists + sample_rows + row_infos +
+           page_tables + sliding_rope + full_rope + soft + head_rows + masks;
   }
 };
 
@@ -126,6 +127,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
   PREFLIGHT_TRY(vk::Buffer best, make(sizes.best, kReadback, "argmax"));
   PREFLIGHT_TRY(vk::Buffer sample_states, make(sizes.sample_states, kDevice, "sampling states"));
   PREFLIGHT_TRY(vk::Buffer sample_bins, make(sizes.sample_bins, kDevice, "sampling histograms"));
+  PREFLIGHT_TRY(vk::Buffer sample_lists, make(sizes.sample_lists, kDevice, "sampling lists"));
   PREFLIGHT_TRY(vk::Buffer row_infos, make(sizes.row_infos, kUpload, "row infos"));
   PREFLIGHT_TRY(vk::Buffer page_tables, make(sizes.page_tables, kUpload, "page tables"));
   PREFLIGHT_TRY(vk::Buffer sliding_rope, make(sizes.sliding_rope, kUpload, "sliding rope"));
@@ -161,6 +163,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
               .best = std::move(best),
               .sample_states = std::move(sample_states),
               .sample_bins = std::move(sample_bins),
+              .sample_lists = std::move(sample_lists),
               .row_infos = std::move(row_infos),
               .page_tables = std::move(page_tables),
               .sliding_rope = std::move(sliding_rope),

@@ -60,7 +60,7 @@ struct Arena {
   vk::Buffer logits;    ///< f32 [head rows, vocab]
   vk::Buffer partial;   ///< ArgmaxEntry [head rows, kArgmaxSlices]
   vk::Buffer best;      ///< ArgmaxEntry [head rows], for the host
-  vk::Buffer sample_states, sample_bins;  ///< by head row (engine/forward/sampler.h)
+  vk::Buffer sample_states, sample_bins, sample_lists;  ///< by head row (engine/forward/sampler.h)
   // Written by the host before a step.
   vk::Buffer row_infos;                ///< RowInfo [rows]
   vk::Buffer page_tables;              ///< u32

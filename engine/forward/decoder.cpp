@@ -56,7 +56,8 @@ Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitt
                                                     .best = &arena.best,
                                                     .rows = &arena.sample_rows,
                                                     .states = &arena.sample_states,
-                                                    .bins = &arena.sample_bins}));
+                                                    .bins = &arena.sample_bins,
+                                                    .lists = &arena.sample_lists}));
   return decoder;
 }
 

@@ -1,12 +1,13 @@
-// sample_select.comp and sample_draw.comp against their twin, the twin against the formulas, and
-// both against chance. All sums are of integers and every product is rounded alike everywhere, so
-// the tokens must agree exactly.
+// The passes of sampling against their twin, the twin against the formulas, and both against
+// chance. All sums are of integers and every product is rounded alike everywhere, so the tokens
+// must agree exactly.
 
 #include "engine/reference/sample.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "engine/forward/sampler.h"
@@ -41,14 +42,17 @@ SampleRow row_of(const Filters& filters, std::uint64_t seed, std::uint32_t posit
 class SampleTest : public ForwardTest {
  protected:
   static params::SampleParams params_for(std::uint32_t vocab) {
-    return {
-        .vocab_size = vocab, .logits_stride = vocab, .mask_stride = (vocab + 31) / 32, .pass = 0};
+    return {.vocab_size = vocab,
+            .logits_stride = vocab,
+            .mask_stride = (vocab + 31) / 32,
+            .pass = 0,
+            .list_tokens = 0};
   }
 
-  static std::vector<params::ArgmaxEntry> device_drawn(std::span<const float> logits,
-                                                       std::span<const std::uint32_t> mask,
-                                                       std::span<const SampleRow> rows,
-                                                       std::uint32_t vocab, bool wide) {
+  static std::vector<params::ArgmaxEntry> device_drawn(
+      std::span<const float> logits, std::span<const std::uint32_t> mask,
+      std::span<const SampleRow> rows, std::uint32_t vocab, bool wide,
+      std::vector<std::uint32_t>* n_listed = nullptr) {
     const auto n_rows = static_cast<std::uint32_t>(rows.size());
     Kernels& k = kernels({.wide = wide});
     const vk::Buffer logits_buffer = upload(logits);
@@ -58,6 +62,7 @@ class SampleTest : public ForwardTest {
     const vk::Buffer best = untouched(std::size_t{n_rows} * 2);
     const vk::Buffer states = untouched(n_rows * kSampleStateBytes / 4);
     const vk::Buffer bins = untouched(n_rows * kSampleBinBytes / 4);
+    const vk::Buffer lists = untouched(sample_lists_bytes(n_rows, vocab) / 4);
     const Sampler sampler = must(Sampler::create(k, vocab,
                                                  {.logits = &logits_buffer,
                                                   .masks = &mask_buffer,
@@ -65,7 +70,8 @@ class SampleTest : public ForwardTest {
                                                   .best = &best,
                                                   .rows = &rows_buffer,
                                                   .states = &states,
-                                                  .bins = &bins}));
+                                                  .bins = &bins,
+                                                  .lists = &lists}));
     const params::ArgmaxParams argmax{
         .vocab_size = vocab, .logits_stride = vocab, .mask_stride = (vocab + 31) / 32};
     const std::array<vk::Slice, params::kArgmaxBindings> slices = {
@@ -88,6 +94,12 @@ class SampleTest : public ForwardTest {
     });
     std::vector<params::ArgmaxEntry> got(n_rows);
     must(uploader().read(best, 0, std::as_writable_bytes(std::span(got))));
+    if (n_listed != nullptr) {
+      std::vector<params::SampleState> known(rows.size() * (params::kSamplePasses + 1));
+      must(uploader().read(states, 0, std::as_writable_bytes(std::span(known))));
+      for (std::size_t r = 0; r < rows.size(); r++)
+        n_listed->push_back(known[r * (params::kSamplePasses + 1)].n_listed);
+    }
     return got;
   }
 
@@ -204,6 +216,75 @@ TEST_F(SampleTest, TheWorstNumbersAreSurvived) {
   }
   const std::vector<std::uint32_t> mask(rows.size() * ((kVocab + 31) / 32), 0xffffffffu);
   check(logits, mask, rows, kVocab);
+}
+
+/// Rows that differ in what a list holds of them; `n_listed` says what it must come to.
+struct ListCase {
+  const char* what;
+  Filters filters;
+  std::function<float(std::uint32_t token)> logit;
+  std::uint32_t fewest, most;  ///< kSampleNoList: the vocabulary is read
+};
+
+/// Whether sample_bound.comp looks at this token.
+bool is_looked_at(std::uint32_t token) {
+  return token % params::kSampleStride ==
+         token / params::kSampleStride * 2654435761u % params::kSampleStride;
+}
+
+TEST_F(SampleTest, ListsAndTheVocabularyDrawTheSame) {
+  constexpr std::uint32_t kVocab = 40000;
+  constexpr std::uint32_t kNo = params::kSampleNoList;
+  const auto wide = normals(kVocab, 51, 4.0f);
+  const auto narrow = normals(kVocab, 52, 0.1f);
+  const std::array<ListCase, 9> cases = {{
+      {"top-k within the slices' best", {.top_k = 64}, [&](auto t) { return wide[t]; }, 64, 1000},
+      {"top-k by a guess", {.top_k = 900}, [&](auto t) { return wide[t]; }, 1025, 9000},
+      {"top-p by a guess", {.top_p = 0.95f}, [&](auto t) { return wide[t]; }, 1025, 12000},
+      {"one token of all mass",
+       {.top_p = 0.95f},
+       [&](auto t) { return t == 77 ? 60.0f : wide[t]; },
+       1,
+       100},
+      {"equal tokens overflow the list", {.top_k = 3}, [](auto) { return 1.5f; }, kNo, kNo},
+      {"more tokens than a list holds",
+       {.top_p = 0.9f},
+       [&](auto t) { return narrow[t]; },
+       kNo,
+       kNo},
+      {"a guess that misses mass",
+       {.top_p = 0.95f},
+       [](auto t) {
+         return t == 77 ? 0.0f : is_looked_at(t) ? -60.0f : -9.0f - 1e-5f * static_cast<float>(t);
+       },
+       kNo,
+       kNo},
+      {"a guess that misses tokens",
+       {.top_k = 300},
+       [](auto t) { return is_looked_at(t) && t < 6400 ? 9.0f : -1e-3f * static_cast<float>(t); },
+       kNo,
+       kNo},
+      {"no filter", {.min_p = 0.01f}, [&](auto t) { return wide[t]; }, kNo, kNo},
+  }};
+  std::vector<SampleRow> rows;
+  std::vector<float> logits;
+  for (std::uint32_t r = 0; r < 2 * cases.size(); r++) {  // twice: the noise differs
+    const ListCase& c = cases[r % cases.size()];
+    rows.push_back(row_of(c.filters, 99, r));
+    for (std::uint32_t token = 0; token < kVocab; token++) logits.push_back(c.logit(token));
+  }
+  const std::vector<std::uint32_t> mask(rows.size() * kVocab / 32, 0xffffffffu);
+  const auto want = twin_drawn(logits, mask, rows, kVocab);
+  for (const bool wide_groups : {false, true}) {
+    std::vector<std::uint32_t> n_listed;
+    const auto got = device_drawn(logits, mask, rows, kVocab, wide_groups, &n_listed);
+    for (std::size_t r = 0; r < rows.size(); r++) {
+      const ListCase& c = cases[r % cases.size()];
+      EXPECT_EQ(got[r].token, want[r].token) << c.what;
+      EXPECT_GE(n_listed[r], c.fewest) << c.what;
+      EXPECT_LE(n_listed[r], c.most) << c.what;
+    }
+  }
 }
 
 TEST_F(SampleTest, CompanyDoesNotMatter) {
