@@ -17,7 +17,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kReadBytes = std::size_t{512} << 20;  // of all threads: beyond every cache
-constexpr int kChains = 12;                                 // of dependent multiply-adds: hide their latency
+constexpr int kChains = 12;  // of dependent multiply-adds: hide their latency
 constexpr int kRounds = 1 << 24;
 
 /// Runs `work(thread)` on every processor at once; seconds until the last has ended.
@@ -45,9 +45,7 @@ __attribute__((target("avx2,fma"))) float multiply_add(float factor) {
   for (int i = 1; i < kChains; i++) chains[0] = _mm256_add_ps(chains[0], chains[i]);
   return _mm256_cvtss_f32(chains[0]);
 }
-bool has_fma() {
-  return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-}
+bool has_fma() { return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; }
 #else
 float multiply_add(float /*factor*/) { return 0; }
 bool has_fma() { return false; }

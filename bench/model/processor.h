@@ -15,8 +15,8 @@ namespace preflight::bench {
                                                             const ModelOptions& options);
 
 /// The bytes that decoding at depth 0 reads a second, as a share of those that the processors can:
-/// of figures with "decode_depth_0" and "processor_read" (its best sample), else empty. Every byte of the model's file
-/// counts once a token.
+/// of figures with "decode_depth_0" and "processor_read" (its best sample), else empty. Every byte
+/// of the model's file counts once a token.
 [[nodiscard]] std::vector<Figure> share_of_read(const std::vector<Figure>& figures,
                                                 std::uint64_t model_bytes);
 

@@ -69,7 +69,8 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
   const std::uint32_t dim = padded(config_.model_dim);
   LayerOps ops;
 
-  const auto project = [&](const WeightMatrix& matrix, std::uint32_t offset) -> Result<void> {
+  std::uint32_t offset = 0;
+  for (const WeightMatrix& matrix : w.projections) {
     PREFLIGHT_TRY(ProductOp op, make_product(kernels, matrix,
                                              {.x = vk::whole(arena_.normed),
                                               .y = vk::whole(arena_.qkv),
@@ -77,11 +78,8 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
                                               .y_stride = layout.qkv_values,
                                               .y_offset = offset}));
     ops.projections.push_back(std::move(op));
-    return {};
-  };
-  PREFLIGHT_TRY_VOID(project(w.q, 0));
-  PREFLIGHT_TRY_VOID(project(w.k, layout.k_offset));
-  if (w.v) PREFLIGHT_TRY_VOID(project(*w.v, layout.v_offset));
+    offset += static_cast<std::uint32_t>(matrix.shape.rows);
+  }
 
   PREFLIGHT_TRY(ops.attention, LayerAttention::create(kernels, plan_, arena_, kind,
                                                       {.qkv = arena_.qkv,

@@ -29,7 +29,7 @@ namespace preflight::forward {
 
 /// One decoder layer as dispatches, bound at load (docs/model.md, forward pass).
 struct LayerOps {
-  std::vector<ProductOp> projections;  ///< Q, K and, where the layer has one, V
+  std::vector<ProductOp> projections;  ///< Q, K and V: one, where their types are one
   LayerAttention attention;
   LayerTail tail;
 };

@@ -103,7 +103,7 @@ Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights
   const std::uint32_t q_values = config.n_heads * layout.head_dim;
   DraftLayerOps ops;
 
-  PREFLIGHT_TRY(ops.q, make_product(kernels, w.q,
+  PREFLIGHT_TRY(ops.q, make_product(kernels, w.projections.front(),
                                     {.x = vk::whole(own_.normed),
                                      .y = vk::whole(own_.raw_q),
                                      .x_stride = dim,

@@ -1,5 +1,6 @@
 #include "engine/forward/drafter_weights.h"
 
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -57,7 +58,8 @@ Result<DrafterWeights> load_drafter_weights(vk::Device& device, vk::Uploader& up
   PREFLIGHT_TRY(vk::Buffer output_norm, loader.vector("output_norm.weight"));
   std::vector<CommonLayerWeights> layers;
   for (std::uint32_t ix = 0; ix < file.config().layers.n_layers; ix++) {
-    PREFLIGHT_TRY(CommonLayerWeights layer, load_common_layer(loader, ix));
+    constexpr std::array<std::string_view, 1> kProjected = {"q"};  // keys are the model's
+    PREFLIGHT_TRY(CommonLayerWeights layer, load_common_layer(loader, ix, kProjected));
     layers.push_back(std::move(layer));
   }
   return DrafterWeights{.head = std::move(head),

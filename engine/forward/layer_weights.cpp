@@ -8,7 +8,8 @@
 
 namespace preflight::forward {
 
-Result<CommonLayerWeights> load_common_layer(const TensorLoader& loader, std::uint32_t ix) {
+Result<CommonLayerWeights> load_common_layer(const TensorLoader& loader, std::uint32_t ix,
+                                             std::span<const std::string_view> projected) {
   const std::string prefix = fmt::format("blk.{}.", ix);
   PREFLIGHT_TRY(vk::Buffer attn_norm, loader.vector(prefix + "attn_norm.weight"));
   PREFLIGHT_TRY(vk::Buffer post_attention_norm,
@@ -22,7 +23,10 @@ Result<CommonLayerWeights> load_common_layer(const TensorLoader& loader, std::ui
                   loader.values(prefix + "layer_output_scale.weight"));
     scalar = value.at(0);
   }
-  PREFLIGHT_TRY(WeightMatrix q, loader.matrix(prefix + "attn_q.weight"));
+  std::vector<std::string> names;
+  for (const std::string_view of : projected)
+    names.push_back(fmt::format("{}attn_{}.weight", prefix, of));
+  PREFLIGHT_TRY(std::vector<WeightMatrix> projections, loader.stacks(names));
   PREFLIGHT_TRY(WeightMatrix o, loader.matrix(prefix + "attn_output.weight"));
   PREFLIGHT_TRY(auto gate_up,
                 loader.matrices(prefix + "ffn_gate.weight", prefix + "ffn_up.weight"));
@@ -33,7 +37,7 @@ Result<CommonLayerWeights> load_common_layer(const TensorLoader& loader, std::ui
                             .post_ffn_norm = std::move(post_ffn_norm),
                             .q_norm = std::move(q_norm),
                             .layer_scalar = scalar,
-                            .q = std::move(q),
+                            .projections = std::move(projections),
                             .o = std::move(o),
                             .gate = std::move(gate_up.first),
                             .up = std::move(gate_up.second),

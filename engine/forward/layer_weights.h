@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
 
 #include "engine/forward/tensor_loader.h"
 #include "engine/forward/weight_layout.h"
@@ -15,10 +18,14 @@ struct CommonLayerWeights {
   vk::Buffer attn_norm, post_attention_norm, ffn_norm, post_ffn_norm;  ///< [model_dim]
   vk::Buffer q_norm;                                                   ///< [head_dim]
   float layer_scalar;
-  WeightMatrix q, o, gate, up, down;
+  /// Of the layer's input: Q alone in the drafter; in the model Q, K and, where the value is not
+  /// the raw key, V, one below the other, in as few matrices as their types allow.
+  std::vector<WeightMatrix> projections;
+  WeightMatrix o, gate, up, down;
 };
 
-[[nodiscard]] Result<CommonLayerWeights> load_common_layer(const TensorLoader& loader,
-                                                           std::uint32_t ix);
+/// `projected`: whose weights are in `projections`, as "q", "k", "v".
+[[nodiscard]] Result<CommonLayerWeights> load_common_layer(
+    const TensorLoader& loader, std::uint32_t ix, std::span<const std::string_view> projected);
 
 }  // namespace preflight::forward

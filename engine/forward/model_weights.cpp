@@ -15,16 +15,13 @@ namespace {
 Result<LayerWeights> load_layer(const TensorLoader& loader, const model::ModelConfig& config,
                                 std::uint32_t ix) {
   const std::string prefix = fmt::format("blk.{}.", ix);
-  PREFLIGHT_TRY(CommonLayerWeights common, load_common_layer(loader, ix));
-  PREFLIGHT_TRY(vk::Buffer k_norm, loader.vector(prefix + "attn_k_norm.weight"));
-  PREFLIGHT_TRY(WeightMatrix k, loader.matrix(prefix + "attn_k.weight"));
-  std::optional<WeightMatrix> v;
+  std::vector<std::string_view> projected = {"q", "k"};
   const bool value_is_key =
       config.layer_kinds[ix] == model::LayerKind::kFull && config.full_value_is_key;
-  if (!value_is_key) {
-    PREFLIGHT_TRY(v, loader.matrix(prefix + "attn_v.weight"));
-  }
-  return LayerWeights{{std::move(common)}, std::move(k_norm), std::move(k), std::move(v)};
+  if (!value_is_key) projected.push_back("v");
+  PREFLIGHT_TRY(CommonLayerWeights common, load_common_layer(loader, ix, projected));
+  PREFLIGHT_TRY(vk::Buffer k_norm, loader.vector(prefix + "attn_k_norm.weight"));
+  return LayerWeights{{std::move(common)}, std::move(k_norm)};
 }
 
 Result<VisionWeights> load_vision(const TensorLoader& loader, const model::ModelFile& file) {

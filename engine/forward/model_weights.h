@@ -17,8 +17,6 @@ namespace preflight::forward {
 /// One decoder layer on the device; names as in docs/model.md.
 struct LayerWeights : CommonLayerWeights {
   vk::Buffer k_norm;  ///< [head_dim]
-  WeightMatrix k;
-  std::optional<WeightMatrix> v;  ///< absent where the value is the raw key
 };
 
 /// docs/model.md, vision embedder.

@@ -29,6 +29,23 @@ Result<std::pair<WeightMatrix, WeightMatrix>> TensorLoader::matrices(
   return std::pair(std::move(a_matrix), std::move(b_matrix));
 }
 
+Result<std::vector<WeightMatrix>> TensorLoader::stacks(
+    const std::vector<std::string>& names) const {
+  std::vector<std::vector<const model::Tensor*>> stacks;
+  for (const std::string& name : names) {
+    PREFLIGHT_TRY(const model::Tensor* next, tensor(name));
+    if (stacks.empty() || !can_stack(*stacks.back().back(), *next, lanes_)) stacks.emplace_back();
+    stacks.back().push_back(next);
+  }
+  std::vector<WeightMatrix> matrices;
+  for (const auto& stack : stacks) {
+    PREFLIGHT_TRY(WeightMatrix matrix,
+                  load_stack(device_, uploader_, stack, lanes_, kernel_type(stack.front()->type)));
+    matrices.push_back(std::move(matrix));
+  }
+  return matrices;
+}
+
 Result<std::vector<float>> TensorLoader::values(const std::string& name) const {
   PREFLIGHT_TRY(const model::Tensor* found, tensor(name));
   std::vector<float> all(found->rows * found->cols);

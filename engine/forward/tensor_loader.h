@@ -31,6 +31,9 @@ class TensorLoader {
   /// Two matrices of one kernel, as a type that holds both.
   [[nodiscard]] Result<std::pair<WeightMatrix, WeightMatrix>> matrices(
       const std::string& first, const std::string& second) const;
+  /// Matrices of one input, each of as many of the tensors in turn as can stack.
+  [[nodiscard]] Result<std::vector<WeightMatrix>> stacks(
+      const std::vector<std::string>& names) const;
   [[nodiscard]] Result<std::vector<float>> values(const std::string& name) const;
   /// float32 [rows * cols]
   [[nodiscard]] Result<vk::Buffer> vector(const std::string& name) const;

@@ -281,9 +281,9 @@ class GroupWriter {
         row_bytes_(*model::row_bytes(tensor.type, tensor.cols)),
         first_group_(first_group) {}
 
-  /// Groups [first, first + n) of the part, shared out over the processors: they unpack slower than
-  /// memory and disk deliver. The file's pages are read ahead and given back on the way, so that
-  /// the process never holds more of them than a piece of the staging ring.
+  /// Groups [first, first + n) of those it was made for, shared out over the processors: they
+  /// unpack slower than memory and disk deliver. The file's pages are read ahead and given back on
+  /// the way, so that the process never holds more of them than a piece of the staging ring.
   void write(std::uint64_t first, std::uint64_t n, std::span<const std::span<std::byte>> pieces) {
     const std::span<const std::byte> source = file_bytes(first, n);
     if (tensor_.mapped) model::expect_mapped(file_bytes(first + n, n));
@@ -304,7 +304,7 @@ class GroupWriter {
   /// The file's bytes of some groups of the part; what lies past the tensor is left out.
   [[nodiscard]] std::span<const std::byte> file_bytes(std::uint64_t first, std::uint64_t n) const {
     const std::uint64_t begin = (first_group_ + first) * shape_.lanes;
-    const std::uint64_t end = std::min(begin + n * shape_.lanes, shape_.rows);
+    const std::uint64_t end = std::min(begin + n * shape_.lanes, tensor_.rows);
     if (begin >= end) return {};
     return tensor_.bytes.subspan(begin * row_bytes_, (end - begin) * row_bytes_);
   }
@@ -320,7 +320,7 @@ class GroupWriter {
     std::vector<std::byte> group(std::max({plane_bytes[0], plane_bytes[1], plane_bytes[2]}));
     for (std::uint64_t g = begin; g < end; g++) {
       const std::uint64_t first_row = (first_group_ + first + g) * shape_.lanes;
-      const std::uint64_t n_rows = std::min<std::uint64_t>(shape_.lanes, shape_.rows - first_row);
+      const std::uint64_t n_rows = std::min<std::uint64_t>(shape_.lanes, tensor_.rows - first_row);
       std::size_t piece = 0;
       for (std::size_t plane = 0; plane < kPlanes.size(); plane++) {
         const std::uint64_t bytes = plane_bytes[plane];
@@ -453,9 +453,30 @@ std::uint64_t WeightShape::device_bytes(const vk::DeviceDescription& device) con
   return n_groups / per_part * part_bytes(per_part) + (rest != 0 ? part_bytes(rest) : 0);
 }
 
+bool can_stack(const model::Tensor& upper, const model::Tensor& lower, std::uint32_t lanes) {
+  return kernel_type(upper.type) == kernel_type(lower.type) && upper.cols == lower.cols &&
+         upper.rows % lanes == 0;
+}
+
 Result<WeightMatrix> load_matrix(vk::Device& device, vk::Uploader& uploader,
                                  const model::Tensor& tensor, std::uint32_t lanes, KernelType as) {
-  PREFLIGHT_TRY(const WeightShape shape, WeightShape::of(tensor, lanes, as));
+  const model::Tensor* const one = &tensor;
+  return load_stack(device, uploader, {&one, 1}, lanes, as);
+}
+
+Result<WeightMatrix> load_stack(vk::Device& device, vk::Uploader& uploader,
+                                std::span<const model::Tensor* const> tensors, std::uint32_t lanes,
+                                KernelType as) {
+  std::vector<WeightShape> shapes;
+  for (const model::Tensor* tensor : tensors) {
+    PREFLIGHT_TRY(const WeightShape own, WeightShape::of(*tensor, lanes, as));
+    shapes.push_back(own);
+  }
+  WeightShape shape = shapes.front();
+  for (std::size_t i = 1; i < shapes.size(); i++) {
+    shape.rows += shapes[i].rows;
+    shape.n_groups += shapes[i].n_groups;
+  }
   WeightMatrix matrix{.shape = shape, .parts = {}};
   const std::uint32_t per_part = shape.groups_per_part(device.description());
   for (std::uint32_t first = 0; first < shape.n_groups; first += per_part) {
@@ -465,19 +486,27 @@ Result<WeightMatrix> load_matrix(vk::Device& device, vk::Uploader& uploader,
         scales_at + align_up(n_groups * shape.scales_bytes, kPlaneAlignment);
     const std::uint64_t bytes = high_at + align_up(n_groups * shape.high_bytes, kPlaneAlignment);
     PREFLIGHT_TRY(vk::Buffer buffer,
-                  vk::Buffer::create(device, bytes, vk::Residency::kDevice, tensor.name));
-
-    std::vector<vk::Uploader::Plane> planes = {{0, shape.quants_bytes}};
-    if (shape.scales_bytes != 0) planes.push_back({scales_at, shape.scales_bytes});
-    if (shape.high_bytes != 0) planes.push_back({high_at, shape.high_bytes});
-    GroupWriter writer(shape, tensor, first);
-    PREFLIGHT_TRY_VOID(
-        uploader.write(buffer, planes, n_groups,
-                       [&](std::uint64_t from, std::uint64_t n,
-                           std::span<const std::span<std::byte>> pieces) -> Result<void> {
-                         writer.write(from, n, pieces);
-                         return {};
-                       }));
+                  vk::Buffer::create(device, bytes, vk::Residency::kDevice, tensors.front()->name));
+    std::uint32_t above = 0;  // groups of the tensors before
+    for (std::size_t i = 0; i < tensors.size(); above += shapes[i].n_groups, i++) {
+      const std::uint32_t begin = std::max(first, above);
+      const std::uint32_t end = std::min(first + n_groups, above + shapes[i].n_groups);
+      if (begin >= end) continue;
+      const std::uint64_t before = begin - first;
+      std::vector<vk::Uploader::Plane> planes = {{before * shape.quants_bytes, shape.quants_bytes}};
+      if (shape.scales_bytes != 0)
+        planes.push_back({scales_at + before * shape.scales_bytes, shape.scales_bytes});
+      if (shape.high_bytes != 0)
+        planes.push_back({high_at + before * shape.high_bytes, shape.high_bytes});
+      GroupWriter writer(shapes[i], *tensors[i], begin - above);
+      PREFLIGHT_TRY_VOID(
+          uploader.write(buffer, planes, end - begin,
+                         [&](std::uint64_t from, std::uint64_t n,
+                             std::span<const std::span<std::byte>> pieces) -> Result<void> {
+                           writer.write(from, n, pieces);
+                           return {};
+                         }));
+    }
 
     const std::uint32_t first_row = first * lanes;
     matrix.parts.push_back({.buffer = std::move(buffer),

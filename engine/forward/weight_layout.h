@@ -64,6 +64,15 @@ struct WeightMatrix {
                                                const model::Tensor& tensor, std::uint32_t lanes,
                                                KernelType as);
 
+/// Whether `lower` can stand below `upper` in one matrix: of the same kernel and row length, and
+/// begun with a group of its own.
+[[nodiscard]] bool can_stack(const model::Tensor& upper, const model::Tensor& lower,
+                             std::uint32_t lanes);
+/// Tensors that can stack, at least one, as one matrix: a product with all of them is one dispatch.
+[[nodiscard]] Result<WeightMatrix> load_stack(vk::Device& device, vk::Uploader& uploader,
+                                              std::span<const model::Tensor* const> tensors,
+                                              std::uint32_t lanes, KernelType as);
+
 /// The type in which two matrices of one kernel can both be held exactly.
 [[nodiscard]] KernelType common_type(const model::Tensor& a, const model::Tensor& b);
 
