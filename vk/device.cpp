@@ -73,6 +73,7 @@ Result<VkDevice> create_device(const PhysicalDevice& physical, bool pipeline_sta
   f13.maintenance4 = VK_TRUE;  // workgroup sizes by specialization constant (LocalSizeId)
   f13.subgroupSizeControl = VK_TRUE;
   f13.computeFullSubgroups = VK_TRUE;
+  f13.shaderIntegerDotProduct = d.int_dot ? VK_TRUE : VK_FALSE;
   VkPhysicalDeviceVulkan12Features f12{};
   f12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
   f12.pNext = &f13;

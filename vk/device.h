@@ -25,7 +25,8 @@ enum class Tier {
   kBase,     ///< float32 arithmetic, 32-bit storage, subgroup operations of any width: every 1.3
              ///< device
   kF16,      ///< 16-bit storage buffers and float16 arithmetic; sums stay float32
-  kDot,      ///< place of packed 4x8 integer dot products; never chosen in this release
+  kDot,      ///< products of prompts on packed 4x8 integer dot products, with activations rounded
+             ///< to 8 bit in blocks; the rest as kF16, or kBase on a device without float16
   kCoopmat,  ///< and KHR cooperative matrices of float16 with float32 sums
 };
 [[nodiscard]] std::string_view name(Tier tier);  ///< "base", "f16", "dot", "coopmat"
@@ -67,6 +68,9 @@ struct DeviceDescription {
   VkDeviceSize max_allocation_bytes = 0;      ///< of one Buffer
   VkDeviceSize min_storage_offset_alignment = 0;
   bool storage_16bit = false, shader_f16 = false;
+  bool int_dot = false;  ///< has dot products of four signed bytes packed in a word,
+  bool int_dot_accelerated =
+      false;                    ///< and they are faster than the multiplications they stand for
   CoopmatShape coopmat;         ///< of tier kCoopmat
   bool unified_memory = false;  ///< the device-local heap is host visible: no staging for writes
   bool shares_system_memory = false;  ///< software or integrated: its memory is the machine's
@@ -77,8 +81,8 @@ struct DeviceDescription {
   /// group limits). A software device's heap sizes are not believed: the system's figure alone.
   VkDeviceSize budget_bytes = 0;
 
-  Tier best_tier = Tier::kBase;
-  std::string refused;  ///< empty: usable; else the sentence why not
+  Tier best_tier = Tier::kBase;  ///< kDot only where integer dot products are accelerated
+  std::string refused;           ///< empty: usable; else the sentence why not
   bool chosen = false;
   std::string reason;  ///< why it was chosen or passed over, a sentence
 };

@@ -194,6 +194,10 @@ void describe_modern(VkInstance instance, VkPhysicalDevice handle, DeviceDescrip
   d.max_allocation_bytes = std::min(p11.maxMemoryAllocationSize, p13.maxBufferSize);
   d.storage_16bit = f11.storageBuffer16BitAccess == VK_TRUE;
   d.shader_f16 = f12.shaderFloat16 == VK_TRUE;
+  d.int_dot = f13.shaderIntegerDotProduct == VK_TRUE;
+  d.int_dot_accelerated =
+      d.int_dot && p13.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
+  if (d.int_dot_accelerated) d.best_tier = Tier::kDot;
   if (d.storage_16bit && d.shader_f16) {
     // What their kernels are compiled to declares the Vulkan memory model; under it the atomics of
     // other kernels need its scope of a device.
@@ -202,7 +206,7 @@ void describe_modern(VkInstance instance, VkPhysicalDevice handle, DeviceDescrip
         has_extension(handle, "VK_KHR_cooperative_matrix") &&
         !(is_llvmpipe(d) && d.subgroup_size != 8))
       d.coopmat = coopmat_shape(instance, handle);
-    d.best_tier = d.coopmat.m != 0 ? Tier::kCoopmat : Tier::kF16;
+    d.best_tier = d.coopmat.m != 0 ? Tier::kCoopmat : std::max(d.best_tier, Tier::kF16);
   }
   d.refused = missing_for_base(d, p11, f12, f13);
 }

@@ -70,6 +70,21 @@ Result<double> fma_gflop_per_s(Bench& bench, vk::BindingPool& pool, const vk::Bu
          1e-6;
 }
 
+Result<double> dot_gop_per_s(Bench& bench, vk::BindingPool& pool, const vk::Buffer& to,
+                             std::uint32_t lanes) {
+  PREFLIGHT_TRY(const vk::Pipeline pipeline, limit_pipeline(bench, "dot", 1, lanes));
+  const std::array<vk::Slice, 1> slices = {vk::whole(to)};
+  PREFLIGHT_TRY(const vk::BindingSet* bindings, pool.add(pipeline, slices));
+  const bool software = bench.device().description().software;
+  const params::LimitParams push{.n_rounds = 512, .factor = 1.5f, .addend = 0};
+  const std::uint32_t n_workgroups = software ? 512 : 1u << 15;
+  PREFLIGHT_TRY(const double ms, best_ms(bench, [&](vk::CommandList& list) {
+                  list.dispatch(pipeline, *bindings, vk::push_bytes(push), n_workgroups);
+                }));
+  return 8.0 * n_workgroups * lanes * push.n_rounds * params::kDotChains * params::kDotUnroll / ms *
+         1e-6;
+}
+
 Result<double> coopmat_gflop_per_s(Bench& bench, vk::BindingPool& pool, const vk::Buffer& to) {
   const vk::DeviceDescription& device = bench.device().description();
   const vk::CoopmatShape& shape = device.coopmat;
@@ -97,6 +112,18 @@ Result<double> coopmat_gflop_per_s(Bench& bench, vk::BindingPool& pool, const vk
 
 }  // namespace
 
+double Limits::of(Arithmetic arithmetic) const {
+  switch (arithmetic) {
+    case Arithmetic::kFma:
+      return fma_gflop_per_s;
+    case Arithmetic::kDot:
+      return dot_gop_per_s;
+    case Arithmetic::kCoopmat:
+      return coopmat_gflop_per_s;
+  }
+  return fma_gflop_per_s;
+}
+
 Result<Limits> measure_limits(Bench& bench) {
   const vk::DeviceDescription& device = bench.device().description();
   // Larger than any cache, within one binding.
@@ -111,6 +138,9 @@ Result<Limits> measure_limits(Bench& bench) {
   PREFLIGHT_TRY(limits.copy_gb_per_s, copy_gb_per_s(bench, from, to));
   PREFLIGHT_TRY(limits.read_gb_per_s, read_gb_per_s(bench, pool, from, to, lanes));
   PREFLIGHT_TRY(limits.fma_gflop_per_s, fma_gflop_per_s(bench, pool, to, lanes));
+  if (bench.tier() == vk::Tier::kDot) {
+    PREFLIGHT_TRY(limits.dot_gop_per_s, dot_gop_per_s(bench, pool, to, lanes));
+  }
   if (bench.tier() == vk::Tier::kCoopmat) {
     PREFLIGHT_TRY(limits.coopmat_gflop_per_s, coopmat_gflop_per_s(bench, pool, to));
   }

@@ -8,10 +8,11 @@ const uint kFmaChains = 16;  // more than this spills on a CPU device
 const uint kFmaUnroll = 8;   // a loop's own work counts on a CPU device
 const uint kReadUnroll = 8;
 const uint kLimitSpecM = 1, kLimitSpecN = 2, kLimitSpecK = 3;  // coopmat.comp
+const uint kDotChains = 16, kDotUnroll = 8;                    // as kFmaChains and kFmaUnroll
 const uint kCoopmatChains = 4;  // sums of one subgroup: what their registers allow everywhere
 
-struct LimitParams {  // push constants of fma.comp, read.comp and coopmat.comp; the grid is
-                      // (workgroups, 1, 1)
+struct LimitParams {  // push constants of fma.comp, dot.comp, read.comp and coopmat.comp; the grid
+                      // is (workgroups, 1, 1)
   uint n_rounds;
   float factor;
   float addend;

@@ -106,8 +106,12 @@ TEST(ListDevices, DescribesEveryDeviceAndOneChoice) {
     EXPECT_GE(d.max_storage_buffer_range, VkDeviceSize{128} << 20);
     EXPECT_GT(d.max_allocation_bytes, 0u);
     EXPECT_GT(d.budget_bytes, 0u);
-    EXPECT_EQ(d.best_tier >= Tier::kF16, d.storage_16bit && d.shader_f16);
+    EXPECT_TRUE(d.int_dot) << "Vulkan 1.3 asks for it";
+    const bool f16 = d.storage_16bit && d.shader_f16;
     EXPECT_EQ(d.best_tier == Tier::kCoopmat, d.coopmat.m != 0);
+    EXPECT_EQ(d.best_tier == Tier::kBase, !f16 && !d.int_dot_accelerated);
+    if (d.best_tier == Tier::kDot) EXPECT_TRUE(d.int_dot_accelerated);
+    if (d.best_tier == Tier::kF16 || d.best_tier == Tier::kCoopmat) EXPECT_TRUE(f16);
   }
   EXPECT_EQ(n_chosen, 1);
 }
