@@ -7,6 +7,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include "engine/forward/dot_products.h"
 #include "engine/forward/tuning.h"
 #include "engine/forward/wide_products.h"
 #include "engine/model/half.h"
@@ -16,10 +17,8 @@ namespace {
 
 void report(benchmark::State& state, const Case& c, const Limits& limits, double total_ms) {
   const double seconds = total_ms * 1e-3 / static_cast<double>(state.iterations());
-  const double at_best =
-      std::max(c.work.bytes / (limits.gb_per_s() * 1e9),
-               c.work.operations /
-                   ((c.matrix_units ? limits.coopmat_gflop_per_s : limits.fma_gflop_per_s) * 1e9));
+  const double at_best = std::max(c.work.bytes / (limits.gb_per_s() * 1e9),
+                                  c.work.operations / (limits.of(c.arithmetic) * 1e9));
   state.counters["MB"] = c.work.bytes * 1e-6;
   state.counters["MFLOP"] = c.work.operations * 1e-6;
   state.counters["GB/s"] = c.work.bytes / seconds * 1e-9;
@@ -65,10 +64,15 @@ Result<std::unique_ptr<Bench>> Bench::open(const BenchOptions& options) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("{} has no kernels of tier coopmat, or this build has none",
                             bench->device_.description().name));
+  if (tier == vk::Tier::kDot && !forward::can_run_dot(bench->device_.description()))
+    return fail(ErrorCode::kUnsupported, fmt::format("{} cannot run the kernels of tier dot",
+                                                     bench->device_.description().name));
+  const bool act16 = forward::has_f16_inputs(tier, bench->device_.description());
   PREFLIGHT_TRY(bench->kernels_,
                 forward::Kernels::create(bench->device_, {.tuning = tuning,
-                                                          .act16 = tier >= vk::Tier::kF16,
+                                                          .act16 = act16,
                                                           .kv16 = true,
+                                                          .dot = tier == vk::Tier::kDot,
                                                           .coopmat = tier == vk::Tier::kCoopmat}));
   PREFLIGHT_TRY(bench->limits_, measure_limits(*bench));
   return bench;

@@ -36,7 +36,7 @@ struct Work {
 /// A kernel bound to its data, with the proof that it computes what its twin does.
 struct Case {
   Work work;
-  bool matrix_units = false;  ///< its operations are held against cooperative matrices
+  Arithmetic arithmetic = Arithmetic::kFma;
   std::function<void(vk::CommandList&)> record;
   /// Compares the results of one run with the twin's. Errors: kInternal.
   std::function<Result<void>()> check;

@@ -1,5 +1,6 @@
 // bench-kernels: every kernel of the decoder against its twin, then against the clock.
-//   bench-kernels [--device PART] [--tier base|f16|coopmat] [--shrink N] [--benchmark_filter=REGEX
+//   bench-kernels [--device PART] [--tier base|f16|dot|coopmat] [--shrink N]
+//   [--benchmark_filter=REGEX
 //   ...]
 
 #include <cstdio>
@@ -33,6 +34,8 @@ int run_benches(const preflight::bench::BenchOptions& options) {
   benchmark::AddCustomContext("copy_GB/s", fmt::format("{:.1f}", limits.copy_gb_per_s));
   benchmark::AddCustomContext("read_GB/s", fmt::format("{:.1f}", limits.read_gb_per_s));
   benchmark::AddCustomContext("fma_GFLOP/s", fmt::format("{:.1f}", limits.fma_gflop_per_s));
+  if (limits.dot_gop_per_s > 0)
+    benchmark::AddCustomContext("dot_GOP/s", fmt::format("{:.1f}", limits.dot_gop_per_s));
   if (limits.coopmat_gflop_per_s > 0)
     benchmark::AddCustomContext("coopmat_GFLOP/s",
                                 fmt::format("{:.1f}", limits.coopmat_gflop_per_s));
@@ -55,7 +58,7 @@ int main(int argc, char** argv) {
   std::string tier;
   app.add_option("--device", options.device, "part of the device's name, in any letter case");
   app.add_option("--tier", tier, "kernels to use; default: the device's best")
-      ->check(CLI::IsMember({"base", "f16", "coopmat"}));
+      ->check(CLI::IsMember({"base", "f16", "dot", "coopmat"}));
   app.add_option("--shrink", options.shrink, "divides the sizes; 1 is the 12B's")
       ->check(CLI::Range(1, 256));
   try {

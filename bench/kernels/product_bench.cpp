@@ -7,9 +7,12 @@
 
 #include "bench/kernels/bench.h"
 #include "bench/kernels/values.h"
+#include "engine/forward/dot_products.h"
 #include "engine/model/blocks.h"
 #include "engine/reference/gate_up.h"
 #include "engine/reference/matmul.h"
+#include "engine/reference/quantise.h"
+#include "shaders/params/step.h"
 
 namespace preflight::bench {
 namespace {
@@ -30,7 +33,9 @@ struct ProductData {
   std::unique_ptr<SampledMatrix> weights, up;
   WeightMatrix matrix, up_matrix;
   std::vector<float> x;
-  vk::Buffer x_buffer, y_buffer;
+  vk::Buffer x_buffer, codes, code_scales, y_buffer;
+  forward::QuantisedInput quantised;  ///< the two
+  forward::QuantiseOp quantise;
   ProductOp op;
 };
 
@@ -53,6 +58,15 @@ std::vector<float> twin(const ProductCase& c, const ProductData& data) {
   return want;
 }
 
+/// The values as the device reads them where it rounds a product's input to codes.
+void round_to_codes(std::span<float> x) {
+  const auto n_blocks = static_cast<std::uint32_t>(x.size() / params::kWeightBlock);
+  std::vector<std::int8_t> codes(x.size());
+  std::vector<float> scales(std::size_t{n_blocks} * 2);
+  reference::quantise(x, codes, scales, 1, {.n_blocks = n_blocks});
+  reference::dequantise(codes, scales, x);
+}
+
 Result<Case> make_case(Bench& bench, const ProductCase& c) {
   const std::uint32_t lanes = bench.kernels().options().tuning.weight_lanes;
   const auto load = [&](const SampledMatrix& from) {
@@ -68,6 +82,8 @@ Result<Case> make_case(Bench& bench, const ProductCase& c) {
   const bool half = c.gate_up && bench.act16();
   const std::size_t n_y = std::size_t{c.columns} * c.rows;
   PREFLIGHT_TRY(vk::Buffer y_buffer, bench.empty(n_y * 4));
+  PREFLIGHT_TRY(vk::Buffer codes, bench.empty(x.size()));
+  PREFLIGHT_TRY(vk::Buffer code_scales, bench.empty(x.size() / params::kWeightBlock * 8));
   const double n_matrices = c.gate_up ? 2 : 1;
   const double file_bytes = static_cast<double>(weights->bytes.size());
 
@@ -77,19 +93,30 @@ Result<Case> make_case(Bench& bench, const ProductCase& c) {
                                                               std::move(up_matrix),
                                                               std::move(x),
                                                               std::move(x_buffer),
+                                                              std::move(codes),
+                                                              std::move(code_scales),
                                                               std::move(y_buffer),
+                                                              {},
+                                                              {},
                                                               {}});
+  data->quantised = {vk::whole(data->codes), vk::whole(data->code_scales)};
   if (c.gate_up) {
-    PREFLIGHT_TRY(data->op, forward::make_gate_up(bench.kernels(), data->matrix, data->up_matrix,
-                                                  vk::whole(data->x_buffer), c.cols,
-                                                  vk::whole(data->y_buffer), c.rows));
+    PREFLIGHT_TRY(data->op,
+                  forward::make_gate_up(bench.kernels(), data->matrix, data->up_matrix,
+                                        vk::whole(data->x_buffer), c.cols,
+                                        vk::whole(data->y_buffer), c.rows, &data->quantised));
   } else {
     PREFLIGHT_TRY(data->op, forward::make_product(bench.kernels(), data->matrix,
                                                   {.x = vk::whole(data->x_buffer),
                                                    .y = vk::whole(data->y_buffer),
                                                    .x_stride = c.cols,
-                                                   .y_stride = c.rows}));
+                                                   .y_stride = c.rows,
+                                                   .quantised = &data->quantised}));
   }
+  const ProductOp* const readers[] = {&data->op};
+  PREFLIGHT_TRY(data->quantise,
+                forward::QuantiseOp::create(bench.kernels(), vk::whole(data->x_buffer), c.cols,
+                                            data->quantised, readers));
 
   Case made;
   // The weights as the file has them: what a layout adds is the kernel's own loss.
@@ -99,8 +126,13 @@ Result<Case> make_case(Bench& bench, const ProductCase& c) {
   made.work.operations = 2.0 * n_matrices * c.rows * c.cols * c.columns;
   // As many rows as slots decode together, or a chunk of a prompt.
   const auto phase = c.columns <= 32 ? forward::Phase::kGenerate : forward::Phase::kPrefill;
-  made.matrix_units = phase == forward::Phase::kPrefill && bench.kernels().options().coopmat;
+  const bool codes_are_read = phase == forward::Phase::kPrefill && data->op.reads_codes;
+  if (codes_are_read) round_to_codes(data->x);
+  if (phase == forward::Phase::kPrefill && bench.kernels().options().coopmat)
+    made.arithmetic = Arithmetic::kCoopmat;
+  if (codes_are_read) made.arithmetic = Arithmetic::kDot;
   made.record = [data, n = c.columns, phase](vk::CommandList& list) {
+    data->quantise.record(list, n, phase);
     data->op.record(list, n, phase);
   };
   made.check = [&bench, data, c, half, n_y]() -> Result<void> {

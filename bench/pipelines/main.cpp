@@ -17,6 +17,7 @@
 
 #include "bench/kernels/attention_case.h"
 #include "engine/forward/attention_op.h"
+#include "engine/forward/dot_products.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/sampler.h"
 #include "engine/forward/tuning.h"
@@ -50,7 +51,7 @@ Result<forward::WeightMatrix> shape_of(TensorType type, std::uint32_t rows, std:
   return forward::WeightMatrix{.shape = shape, .parts = {}};
 }
 
-Result<void> make_products(Kernels& kernels) {
+Result<void> make_products(Kernels& kernels, const vk::Buffer& stand_in) {
   const std::uint32_t lanes = kernels.options().tuning.weight_lanes;
   const vk::Slice none;
   for (const TensorType type :
@@ -64,6 +65,21 @@ Result<void> make_products(Kernels& kernels) {
                               {.x = none, .y = none, .x_stride = kFfnDim, .y_stride = kModelDim}));
     PREFLIGHT_TRY([[maybe_unused]] const auto gated,
                   forward::make_gate_up(kernels, gate, gate, none, kModelDim, none, kFfnDim));
+    // The same by integer dot products, where the tier has them: prefill of a layer's own matrices.
+    const forward::QuantisedInput quantised;
+    PREFLIGHT_TRY(const auto dot_product, forward::make_product(kernels, down,
+                                                                {.x = none,
+                                                                 .y = none,
+                                                                 .x_stride = kFfnDim,
+                                                                 .y_stride = kModelDim,
+                                                                 .quantised = &quantised}));
+    PREFLIGHT_TRY(
+        [[maybe_unused]] const auto dot_gated,
+        forward::make_gate_up(kernels, gate, gate, none, kModelDim, none, kFfnDim, &quantised));
+    const forward::ProductOp* const readers[] = {&dot_product};
+    PREFLIGHT_TRY([[maybe_unused]] const auto quantise,
+                  forward::QuantiseOp::create(kernels, vk::whole(stand_in), kFfnDim,
+                                              {vk::whole(stand_in), vk::whole(stand_in)}, readers));
     PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* embed,
                   kernels.pipeline(fmt::format("embed_{}", shader_name(forward::kernel_type(type))),
                                    params::kEmbedBindings, sizeof(params::EmbedParams), {lanes}));
@@ -167,10 +183,12 @@ Result<void> run(const std::string& device_name, const std::string& name) {
   const forward::Tuning tuning = forward::tuning_for(device.description());
   PREFLIGHT_TRY(
       Kernels kernels,
-      Kernels::create(device, {.tuning = tuning, .act16 = tuning.tier != vk::Tier::kBase}));
+      Kernels::create(device, {.tuning = tuning,
+                               .act16 = forward::has_f16_inputs(tuning.tier, device.description()),
+                               .dot = tuning.tier == vk::Tier::kDot}));
   PREFLIGHT_TRY(const vk::Buffer stand_in,
                 vk::Buffer::create(device, kStandInBytes, vk::Residency::kDevice, "stand-in"));
-  PREFLIGHT_TRY_VOID(make_products(kernels));
+  PREFLIGHT_TRY_VOID(make_products(kernels, stand_in));
   PREFLIGHT_TRY_VOID(make_attention(kernels, stand_in));
   PREFLIGHT_TRY_VOID(make_small(kernels, stand_in));
   return print_statistics(device, kernels, name.empty() ? device.description().name : name);

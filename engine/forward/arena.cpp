@@ -21,7 +21,8 @@ std::uint32_t last_rotated(const std::vector<float>& inv_freq) {
 
 /// Sizes of the arena's buffers in bytes, in one place for the plan and for the making.
 struct Sizes {
-  std::uint64_t residual, normed, qkv, q, attended, ranges, branch, gated, logits, partial, best;
+  std::uint64_t residual, normed, qkv, q, attended, ranges, branch, gated, codes, code_scales;
+  std::uint64_t logits, partial, best;
   std::uint64_t sample_states, sample_bins, sample_lists;
   std::uint64_t row_infos, page_tables, sliding_rope, full_rope, soft, head_rows, masks,
       sample_rows;
@@ -37,13 +38,16 @@ struct Sizes {
     normed = rows * dim * act;
     qkv = rows * std::max(p.sliding.qkv_values, p.full.qkv_values) * 4;
     q = rows * c.n_heads * std::max(p.sliding.q_values, p.full.q_values) * 4;
-    attended =
-        rows * act *
+    const std::uint64_t attended_dim =
         std::max(padded(c.n_heads * p.sliding.head_dim), padded(c.n_heads * p.full.head_dim));
+    attended = rows * attended_dim * act;
     // Where nobody keeps any, something must still be bound.
     ranges = p.attention_tiles ? attention_partial_bytes(p, c) : 16;
     branch = rows * dim * 4;
     gated = rows * padded(c.ffn_dim) * act;
+    const std::uint64_t longest = std::max({dim, attended_dim, std::uint64_t{padded(c.ffn_dim)}});
+    codes = p.quantised ? rows * longest : 16;
+    code_scales = p.quantised ? rows * longest / params::kWeightBlock * 8 : 16;
     logits = std::uint64_t{p.max_head_rows} * c.vocab_size * 4;
     partial = std::uint64_t{p.max_head_rows} * params::kArgmaxSlices * sizeof(params::ArgmaxEntry);
     best = p.max_head_rows * sizeof(params::ArgmaxEntry);
@@ -60,9 +64,9 @@ struct Sizes {
     sample_rows = p.max_head_rows * sizeof(params::SampleRow);
   }
   [[nodiscard]] std::uint64_t total() const {
-    return residual + normed + qkv + q + attended + ranges + branch + gated + logits + partial +
-           best + sample_states + sample_bins + sample_lists + sample_rows + row_infos +
-           page_tables + sliding_rope + full_rope + soft + head_rows + masks;
+    return residual + normed + qkv + q + attended + ranges + branch + gated + codes + code_scales +
+           logits + partial + best + sample_states + sample_bins + sample_lists + sample_rows +
+           row_infos + page_tables + sliding_rope + full_rope + soft + head_rows + masks;
   }
 };
 
@@ -122,6 +126,8 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
   PREFLIGHT_TRY(vk::Buffer ranges, make(sizes.ranges, kDevice, "attention ranges"));
   PREFLIGHT_TRY(vk::Buffer branch, make(sizes.branch, kDevice, "branch"));
   PREFLIGHT_TRY(vk::Buffer gated, make(sizes.gated, kDevice, "gated"));
+  PREFLIGHT_TRY(vk::Buffer codes, make(sizes.codes, kDevice, "codes"));
+  PREFLIGHT_TRY(vk::Buffer code_scales, make(sizes.code_scales, kDevice, "code scales"));
   PREFLIGHT_TRY(vk::Buffer logits, make(sizes.logits, kDevice, "logits"));
   PREFLIGHT_TRY(vk::Buffer partial, make(sizes.partial, kDevice, "argmax slices"));
   PREFLIGHT_TRY(vk::Buffer best, make(sizes.best, kReadback, "argmax"));
@@ -158,6 +164,8 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
               .ranges = std::move(ranges),
               .branch = std::move(branch),
               .gated = std::move(gated),
+              .codes = std::move(codes),
+              .code_scales = std::move(code_scales),
               .logits = std::move(logits),
               .partial = std::move(partial),
               .best = std::move(best),

@@ -35,6 +35,7 @@ struct ArenaPlan {
   std::uint32_t context_tokens = 0;  ///< longest sequence
   std::uint32_t sliding_pages = 0, full_pages = 0;
   bool attention_tiles = false;  ///< attention keeps partial results of key ranges
+  bool quantised = false;        ///< products of prefill read their input in 8-bit blocks
   AttentionLayout sliding, full;
 
   [[nodiscard]] std::uint64_t arena_bytes(const model::ModelConfig& config, bool act16) const;
@@ -49,17 +50,19 @@ struct LayerPages {
 /// Everything a step reads and writes beside the weights; made once, cleared once, reused by every
 /// step.
 struct Arena {
-  vk::Buffer residual;  ///< f32 [rows, padded(model_dim)]
-  vk::Buffer normed;    ///< product input [rows, padded(model_dim)]
-  vk::Buffer qkv;       ///< f32 [rows, qkv_values]
-  vk::Buffer q;         ///< f32 [rows, n_heads, q_values]
-  vk::Buffer attended;  ///< product input [rows, padded(n_heads * head_dim)]
-  vk::Buffer ranges;    ///< f32, attention's partial results (attention_merge.comp)
-  vk::Buffer branch;    ///< f32 [rows, padded(model_dim)]
-  vk::Buffer gated;     ///< product input [rows, padded(ffn_dim)]
-  vk::Buffer logits;    ///< f32 [head rows, vocab]
-  vk::Buffer partial;   ///< ArgmaxEntry [head rows, kArgmaxSlices]
-  vk::Buffer best;      ///< ArgmaxEntry [head rows], for the host
+  vk::Buffer residual;     ///< f32 [rows, padded(model_dim)]
+  vk::Buffer normed;       ///< product input [rows, padded(model_dim)]
+  vk::Buffer qkv;          ///< f32 [rows, qkv_values]
+  vk::Buffer q;            ///< f32 [rows, n_heads, q_values]
+  vk::Buffer attended;     ///< product input [rows, padded(n_heads * head_dim)]
+  vk::Buffer ranges;       ///< f32, attention's partial results (attention_merge.comp)
+  vk::Buffer branch;       ///< f32 [rows, padded(model_dim)]
+  vk::Buffer gated;        ///< product input [rows, padded(ffn_dim)]
+  vk::Buffer codes;        ///< of the product input that comes next: bytes [rows, its row length]
+  vk::Buffer code_scales;  ///< f32 [rows, blocks, 2]
+  vk::Buffer logits;       ///< f32 [head rows, vocab]
+  vk::Buffer partial;      ///< ArgmaxEntry [head rows, kArgmaxSlices]
+  vk::Buffer best;         ///< ArgmaxEntry [head rows], for the host
   vk::Buffer sample_states, sample_bins, sample_lists;  ///< by head row (engine/forward/sampler.h)
   // Written by the host before a step.
   vk::Buffer row_infos;                ///< RowInfo [rows]

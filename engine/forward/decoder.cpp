@@ -67,6 +67,8 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
   const model::LayerKind kind = config_.layer_kinds[ix];
   const AttentionLayout& layout = kind == model::LayerKind::kFull ? plan_.full : plan_.sliding;
   const std::uint32_t dim = padded(config_.model_dim);
+  // One room for all products: each is behind a barrier when the next input is rounded.
+  const QuantisedInput quantised = {vk::whole(arena_.codes), vk::whole(arena_.code_scales)};
   LayerOps ops;
 
   std::uint32_t offset = 0;
@@ -76,10 +78,15 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
                                               .y = vk::whole(arena_.qkv),
                                               .x_stride = dim,
                                               .y_stride = layout.qkv_values,
-                                              .y_offset = offset}));
+                                              .y_offset = offset,
+                                              .quantised = &quantised}));
     ops.projections.push_back(std::move(op));
     offset += static_cast<std::uint32_t>(matrix.shape.rows);
   }
+  std::vector<const ProductOp*> projections;
+  for (const ProductOp& projection : ops.projections) projections.push_back(&projection);
+  PREFLIGHT_TRY(ops.quantise,
+                QuantiseOp::create(kernels, vk::whole(arena_.normed), dim, quantised, projections));
 
   PREFLIGHT_TRY(ops.attention, LayerAttention::create(kernels, plan_, arena_, kind,
                                                       {.qkv = arena_.qkv,
@@ -102,12 +109,14 @@ Result<LayerOps> Decoder::make_layer(Kernels& kernels, const ModelWeights& weigh
                                    .residual = arena_.residual,
                                    .normed = arena_.normed,
                                    .branch = arena_.branch,
-                                   .gated = arena_.gated}));
+                                   .gated = arena_.gated,
+                                   .quantised = &quantised}));
   return ops;
 }
 
 void Decoder::record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows,
                            Phase phase) const {
+  layer.quantise.record(list, n_rows, phase);
   for (const ProductOp& projection : layer.projections) projection.record(list, n_rows, phase);
   list.barrier();
   layer.attention.record(list, n_rows, phase);

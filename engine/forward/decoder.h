@@ -8,6 +8,7 @@
 
 #include "engine/forward/arena.h"
 #include "engine/forward/argmax_op.h"
+#include "engine/forward/dot_products.h"
 #include "engine/forward/embed_op.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/layer_attention.h"
@@ -29,6 +30,7 @@ namespace preflight::forward {
 
 /// One decoder layer as dispatches, bound at load (docs/model.md, forward pass).
 struct LayerOps {
+  QuantiseOp quantise;                 ///< for the projections
   std::vector<ProductOp> projections;  ///< Q, K and V: one, where their types are one
   LayerAttention attention;
   LayerTail tail;

@@ -133,7 +133,8 @@ Result<DraftLayerOps> Drafter::make_layer(Kernels& kernels, const DrafterWeights
                                    .residual = own_.residual,
                                    .normed = own_.normed,
                                    .branch = own_.branch,
-                                   .gated = own_.gated}));
+                                   .gated = own_.gated,
+                                   .quantised = nullptr}));
   return ops;
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/forward/dot_products.h"
 #include "engine/forward/wide_products.h"
 #include "shaders/embedded.h"
 #include "shaders/params/matmul.h"
@@ -81,17 +82,20 @@ constexpr ProductKind kGateUp = {"gate_up", "gate_up_vec", params::kGateUpBindin
                                  params::kGateUpRowsPerLane, 1};
 
 /// The families of both phases. Where a device has none of its own for a phase, a lane has a row.
+/// op.reads_codes says whether prefill's is that of integer dot products.
 Result<void> add_families(ProductOp& op, Kernels& kernels, const ProductKind& kind,
                           const WeightShape& shape, std::uint32_t epilogue) {
   const bool tiles = has_wide_products(kernels);
   const bool teams = kernels.narrow_teams() > 1;
   ProductFamily lanes;
-  if (!tiles || !teams) {
+  if ((!tiles && !op.reads_codes) || !teams) {
     PREFLIGHT_TRY(lanes, lane_per_row(kernels, kind.op, shape, kind.n_bindings, kind.rows_per_lane,
                                       epilogue));
   }
   op.prefill = op.generate = lanes;
-  if (tiles) {
+  if (op.reads_codes) {
+    PREFLIGHT_TRY(op.prefill, dot_products(kernels, kind.op, shape, kind.n_bindings, epilogue));
+  } else if (tiles) {
     PREFLIGHT_TRY(op.prefill, wide_products(kernels, kind.op, shape, kind.n_bindings, epilogue));
   }
   if (teams) {
@@ -99,6 +103,27 @@ Result<void> add_families(ProductOp& op, Kernels& kernels, const ProductKind& ki
                                              kind.most_team_rows_per_lane, epilogue));
   }
   return {};
+}
+
+/// The binding sets of a part for both phases. `slices` are what every family binds, `x` is where
+/// the product's input stands among them.
+template <std::size_t n>
+Result<ProductOp::Part> bind_part(Kernels& kernels, const ProductOp& op,
+                                  const std::array<vk::Slice, n>& slices, std::size_t x,
+                                  const QuantisedInput* quantised, const WeightPart& part) {
+  // Every pipeline of a family and, without codes, of both has the same bindings.
+  PREFLIGHT_TRY(const vk::BindingSet* generate,
+                kernels.bind(*op.generate.variants.front().pipeline, slices));
+  const vk::BindingSet* prefill = generate;
+  if (op.reads_codes) {
+    std::array<vk::Slice, n + 1> with_scales;
+    std::ranges::copy(slices, with_scales.begin());
+    with_scales[x] = quantised->codes;
+    with_scales[n] = quantised->scales;
+    PREFLIGHT_TRY(prefill, kernels.bind(*op.prefill.variants.front().pipeline, with_scales));
+  }
+  return ProductOp::Part{
+      .prefill = prefill, .generate = generate, .first_row = part.first_row, .n_rows = part.n_rows};
 }
 
 }  // namespace
@@ -172,7 +197,8 @@ void ProductOp::record(vk::CommandList& list, std::uint32_t n_columns, Phase pha
     const std::uint32_t x =
         (part.n_rows + variant.rows_per_workgroup - 1) / variant.rows_per_workgroup;
     const std::uint32_t y = (n_columns + variant.columns - 1) / variant.columns;
-    list.dispatch(*variant.pipeline, *part.bindings, vk::push_bytes(push), x, y);
+    list.dispatch(*variant.pipeline, phase == Phase::kPrefill ? *part.prefill : *part.generate,
+                  vk::push_bytes(push), x, y);
   }
 }
 
@@ -184,6 +210,7 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
                                  : options.soft_cap != 0 ? params::kEpilogueSoftCap
                                                          : params::kEpilogueNone;
   ProductOp op;
+  op.reads_codes = options.quantised != nullptr && has_dot_products(kernels, shape.type);
   PREFLIGHT_TRY_VOID(add_families(op, kernels, kMatmul, shape, epilogue));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = options.x_stride / 4;
@@ -205,19 +232,20 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
         options.y,
         options.gather_rows != nullptr ? *options.gather_rows : part.quants,
         options.bias != nullptr ? *options.bias : part.quants};
-    PREFLIGHT_TRY(const vk::BindingSet* bindings,
-                  kernels.bind(*op.prefill.variants.front().pipeline, slices));
-    op.parts.push_back({bindings, part.first_row, part.n_rows});
+    PREFLIGHT_TRY(const ProductOp::Part bound,
+                  bind_part(kernels, op, slices, params::kMatmulBindX, options.quantised, part));
+    op.parts.push_back(bound);
   }
   return op;
 }
 
 Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const WeightMatrix& up,
                                const vk::Slice& x, std::uint32_t x_stride, const vk::Slice& y,
-                               std::uint32_t y_stride) {
+                               std::uint32_t y_stride, const QuantisedInput* quantised) {
   const WeightShape& shape = gate.shape;
   PREFLIGHT_ASSERT(shape.type == up.shape.type && gate.parts.size() == up.parts.size());
   ProductOp op;
+  op.reads_codes = quantised != nullptr && has_dot_products(kernels, shape.type);
   PREFLIGHT_TRY_VOID(add_families(op, kernels, kGateUp, shape, params::kEpilogueNone));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = x_stride / 4;
@@ -227,9 +255,9 @@ Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const
     const WeightPart& u = up.parts[i];
     const std::array<vk::Slice, params::kGateUpBindings> slices = {
         g.quants, g.scales, g.high, u.quants, u.scales, u.high, x, y};
-    PREFLIGHT_TRY(const vk::BindingSet* bindings,
-                  kernels.bind(*op.prefill.variants.front().pipeline, slices));
-    op.parts.push_back({bindings, g.first_row, g.n_rows});
+    PREFLIGHT_TRY(const ProductOp::Part bound,
+                  bind_part(kernels, op, slices, params::kGateUpBindX, quantised, g));
+    op.parts.push_back(bound);
   }
   return op;
 }

@@ -24,6 +24,7 @@ struct KernelOptions {
   Tuning tuning;
   bool act16 = false;    ///< product inputs in float16 (tier f16)
   bool kv16 = true;      ///< KV pages in float16
+  bool dot = false;      ///< prefill by integer dot products (tier dot); needs can_run_dot()
   bool coopmat = false;  ///< prefill on matrix units (tier coopmat); needs act16 and coopmat_tile()
 };
 
@@ -107,13 +108,19 @@ struct ProductFamily {
   [[nodiscard]] const Variant& of(std::uint32_t n_columns) const;
 };
 
+/// Where a product's input lies rounded to 8 bit in blocks (shaders/quantise.comp).
+struct QuantisedInput {
+  vk::Slice codes, scales;
+};
+
 /// A matrix product over all rows of the step: one dispatch per part of the matrix.
 struct ProductOp {
   struct Part {
-    const vk::BindingSet* bindings;
+    const vk::BindingSet *prefill, *generate;
     std::uint32_t first_row, n_rows;
   };
   ProductFamily prefill, generate;
+  bool reads_codes = false;  ///< prefill reads its input as QuantiseOp leaves it
   std::vector<Part> parts;
   std::uint32_t n_blocks = 0, x_stride_vec4 = 0, y_stride = 0, y_offset = 0;
   bool gather = false;
@@ -130,15 +137,19 @@ struct ProductOptions {
   const vk::Slice* gather_rows = nullptr;  ///< activation row of each column; null: in order
   const vk::Slice* bias = nullptr;
   float soft_cap = 0;  ///< 0: none
+  /// Where a QuantiseOp rounds x before prefill; null: nowhere, and no product reads it so.
+  const QuantisedInput* quantised = nullptr;
 };
 
 [[nodiscard]] Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
                                              const ProductOptions& options);
 /// gelu(gate x) * (up x) into a product input; both matrices have one type, shape and division.
+/// `quantised` as in ProductOptions.
 [[nodiscard]] Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate,
                                              const WeightMatrix& up, const vk::Slice& x,
                                              std::uint32_t x_stride, const vk::Slice& y,
-                                             std::uint32_t y_stride);
+                                             std::uint32_t y_stride,
+                                             const QuantisedInput* quantised = nullptr);
 
 /// Row lengths of product inputs are padded to whole weight blocks.
 [[nodiscard]] constexpr std::uint32_t padded(std::uint32_t values) {

@@ -16,15 +16,27 @@ Result<LayerTail> LayerTail::create(Kernels& kernels, const model::ModelConfig& 
                                           {.x = vk::whole(buffers.attended),
                                            .y = vk::whole(buffers.branch),
                                            .x_stride = buffers.attended_stride,
-                                           .y_stride = dim}));
+                                           .y_stride = dim,
+                                           .quantised = buffers.quantised}));
   PREFLIGHT_TRY(tail.gate_up,
                 make_gate_up(kernels, weights.gate, weights.up, vk::whole(buffers.normed), dim,
-                             vk::whole(buffers.gated), ffn_dim));
+                             vk::whole(buffers.gated), ffn_dim, buffers.quantised));
   PREFLIGHT_TRY(tail.down, make_product(kernels, weights.down,
                                         {.x = vk::whole(buffers.gated),
                                          .y = vk::whole(buffers.branch),
                                          .x_stride = ffn_dim,
-                                         .y_stride = dim}));
+                                         .y_stride = dim,
+                                         .quantised = buffers.quantised}));
+  const auto quantise = [&](const vk::Buffer& x, std::uint32_t x_stride,
+                            const ProductOp& reader) -> Result<QuantiseOp> {
+    if (buffers.quantised == nullptr) return QuantiseOp();
+    const ProductOp* const readers[] = {&reader};
+    return QuantiseOp::create(kernels, vk::whole(x), x_stride, *buffers.quantised, readers);
+  };
+  PREFLIGHT_TRY(tail.quantise_attended,
+                quantise(buffers.attended, buffers.attended_stride, tail.output));
+  PREFLIGHT_TRY(tail.quantise_normed, quantise(buffers.normed, dim, tail.gate_up));
+  PREFLIGHT_TRY(tail.quantise_gated, quantise(buffers.gated, ffn_dim, tail.down));
 
   PREFLIGHT_TRY(
       const vk::Pipeline* norm,
@@ -52,12 +64,15 @@ Result<LayerTail> LayerTail::create(Kernels& kernels, const model::ModelConfig& 
 }
 
 void LayerTail::record(vk::CommandList& list, std::uint32_t n_rows, Phase phase) const {
+  quantise_attended.record(list, n_rows, phase);
   output.record(list, n_rows, phase);
   list.barrier();
   after_attention.record(list, n_rows);
   list.barrier();
+  quantise_normed.record(list, n_rows, phase);
   gate_up.record(list, n_rows, phase);
   list.barrier();
+  quantise_gated.record(list, n_rows, phase);
   down.record(list, n_rows, phase);
   list.barrier();
   after_ffn.record(list, n_rows);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "engine/forward/dot_products.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/layer_weights.h"
 #include "engine/model/model_config.h"
@@ -19,11 +20,13 @@ struct LayerTailBuffers {
   const vk::Buffer& normed;
   const vk::Buffer& branch;
   const vk::Buffer& gated;
+  const QuantisedInput* quantised;  ///< as in ProductOptions
 };
 
 /// A layer from the attention's result on, as dispatches bound at load: the same in the model and
 /// in the drafter.
 struct LayerTail {
+  QuantiseOp quantise_attended, quantise_normed, quantise_gated;  ///< each for the product after it
   ProductOp output;
   RowOp after_attention;  ///< h += norm(branch), normed = ffn norm
   ProductOp gate_up;

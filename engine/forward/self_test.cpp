@@ -4,18 +4,21 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <numeric>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "engine/forward/argmax_op.h"
 #include "engine/forward/attention_op.h"
+#include "engine/forward/dot_products.h"
 #include "engine/forward/layer_attention.h"
 #include "engine/model/half.h"
 #include "engine/reference/argmax.h"
 #include "engine/reference/attention.h"
 #include "engine/reference/attention_input.h"
 #include "engine/reference/matmul.h"
+#include "engine/reference/quantise.h"
 #include "engine/reference/rms_norm.h"
 #include "shaders/params/argmax.h"
 #include "shaders/params/attention.h"
@@ -50,6 +53,9 @@ class SelfTest {
         dim_(padded(config_.model_dim)) {}
 
   Result<void> norm();
+  /// Rounds what the norm left to codes and compares them with the twin's; then the values that
+  /// the device's own codes stand for. Those of the norm where prefill does not read codes.
+  Result<std::vector<float>> prefill_input(std::span<const float> normed, const ProductOp& reader);
   Result<void> product();
   Result<void> attention(std::uint32_t layer);
   Result<void> choice();
@@ -152,6 +158,40 @@ Result<void> SelfTest::norm() {
                  [&](std::size_t i) { return std::abs(want[i]) * relative + 1e-7; });
 }
 
+Result<std::vector<float>> SelfTest::prefill_input(std::span<const float> normed,
+                                                   const ProductOp& reader) {
+  std::vector<float> values(normed.begin(), normed.end());
+  if (!reader.reads_codes) return values;
+  const std::array<const ProductOp*, 1> readers = {&reader};
+  PREFLIGHT_TRY(
+      const QuantiseOp op,
+      QuantiseOp::create(s_.kernels, vk::whole(s_.arena.normed), dim_,
+                         {vk::whole(s_.arena.codes), vk::whole(s_.arena.code_scales)}, readers));
+  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, kRows, Phase::kPrefill); }));
+  const params::QuantiseParams p{.n_blocks = dim_ / params::kWeightBlock};
+  std::vector<std::int8_t> codes(values.size());
+  PREFLIGHT_TRY_VOID(s_.uploader.read(s_.arena.codes, 0, std::as_writable_bytes(std::span(codes))));
+  PREFLIGHT_TRY(const auto scales,
+                device_values(s_.arena.code_scales, std::size_t{kRows} * p.n_blocks * 2, false));
+  std::vector<std::int8_t> want_codes(codes.size());
+  std::vector<float> want_scales(scales.size());
+  reference::quantise(values, want_codes, want_scales, kRows, p);
+  // A quotient may be off in its last bits, and a tie then falls to the other side.
+  const std::vector<float> got(codes.begin(), codes.end());
+  const std::vector<float> want(want_codes.begin(), want_codes.end());
+  PREFLIGHT_TRY_VOID(compare("quantise", got, want, [](std::size_t) { return 1.0; }));
+  for (std::size_t block = 0; block < want_scales.size() / 2; block++) {
+    const auto own = std::span(codes).subspan(block * params::kWeightBlock, params::kWeightBlock);
+    const auto sum = static_cast<float>(std::accumulate(own.begin(), own.end(), 0));
+    want_scales[2 * block + 1] = want_scales[2 * block] * sum;
+  }
+  PREFLIGHT_TRY_VOID(compare("quantise (scales)", scales, want_scales, [&](std::size_t i) {
+    return std::abs(want_scales[i]) * 1e-6 + 1e-30;
+  }));
+  reference::dequantise(codes, scales, values);
+  return values;
+}
+
 Result<void> SelfTest::product() {
   const bool act16 = s_.kernels.options().act16;
   const bool full = config_.layer_kinds.front() == LayerKind::kFull;
@@ -160,12 +200,15 @@ Result<void> SelfTest::product() {
   PREFLIGHT_TRY(const auto x, device_values(s_.arena.normed, std::size_t{kRows} * dim_, act16));
   PREFLIGHT_TRY(const auto weight, file_values("blk.0.attn_k.weight", kComparedRows));
   const WeightMatrix& matrix = s_.weights.layers.front().k;
+  const QuantisedInput quantised = {vk::whole(s_.arena.codes), vk::whole(s_.arena.code_scales)};
   PREFLIGHT_TRY(const ProductOp op, make_product(s_.kernels, matrix,
                                                  {.x = vk::whole(s_.arena.normed),
                                                   .y = vk::whole(s_.arena.qkv),
                                                   .x_stride = dim_,
                                                   .y_stride = layout.qkv_values,
-                                                  .y_offset = layout.k_offset}));
+                                                  .y_offset = layout.k_offset,
+                                                  .quantised = &quantised}));
+  PREFLIGHT_TRY(const auto prefill_x, prefill_input(x, op));
   const auto n_rows = static_cast<std::uint32_t>(weight.size() / config_.model_dim);
   params::MatmulParams p{.n_columns = 1,
                          .n_blocks = matrix.shape.n_blocks,
@@ -192,14 +235,15 @@ Result<void> SelfTest::product() {
     }
     p.n_columns = columns;
     std::vector<float> want(got.size());
-    reference::matmul(weight, x, want, {}, {}, p);
+    const auto& multiplied = phase == Phase::kPrefill ? prefill_x : x;
+    reference::matmul(weight, multiplied, want, {}, {}, p);
     // The most that a float32 sum can be off, whatever its order; matrix units get weights rounded
     // to float16, in the driver's direction, and may keep fewer bits between their additions.
     const bool matrix_units = s_.kernels.options().coopmat && phase == Phase::kPrefill;
     const double relative =
         (config_.model_dim + 2) * (matrix_units ? 0x1p-22 : 0x1p-24) + (matrix_units ? 0x1p-10 : 0);
     const auto tolerance = [&](std::size_t i) {
-      const auto in = std::span(x).subspan(i / n_rows * dim_, config_.model_dim);
+      const auto in = std::span(multiplied).subspan(i / n_rows * dim_, config_.model_dim);
       const auto w = std::span(weight).subspan(i % n_rows * config_.model_dim, config_.model_dim);
       double sum = 0;
       for (std::size_t k = 0; k < in.size(); k++) sum += std::abs(double{in[k]} * w[k]);

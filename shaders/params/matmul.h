@@ -8,8 +8,10 @@
 const uint kMatmulBindQuants = 0, kMatmulBindScales = 1, kMatmulBindHigh = 2, kMatmulBindX = 3,
            kMatmulBindY = 4, kMatmulBindRows = 5, kMatmulBindBias = 6, kMatmulBindings = 7;
 const uint kGateUpBindX = 6, kGateUpBindY = 7, kGateUpBindings = 8;  // 0..2 gate, 3..5 up
+// matmul_dot.comp binds one buffer more, behind these: the scales of x.
+const uint kMatmulDotBindings = kMatmulBindings + 1, kGateUpDotBindings = kGateUpBindings + 1;
 const uint kMatmulSpecLanes = 0, kMatmulSpecEpilogue = 1, kMatmulSpecPassActivations = 2;
-const uint kTiledSpecRowLanes = 2, kTiledSpecColumnLanes = 3;  // matmul_tiled.comp
+const uint kTiledSpecRowLanes = 2, kTiledSpecColumnLanes = 3;  // and matmul_dot.comp
 const uint kCoopmatSpecWorkgroup = 2, kCoopmatSpecM = 3, kCoopmatSpecN = 4, kCoopmatSpecK = 5,
            kCoopmatSpecTileRows = 6, kCoopmatSpecTileColumns = 7, kCoopmatSpecSubgroupRows = 8,
            kCoopmatSpecSubgroupColumns = 9;  // matmul_coopmat.comp
@@ -18,7 +20,7 @@ const uint kEpilogueNone = 0, kEpilogueSoftCap = 1, kEpilogueBias = 2;
 const uint kMatmulRowsPerLane = 4;  // output rows that one lane of matmul.comp accumulates
 const uint kGateUpRowsPerLane = 2;  // the same of gate_up.comp, of each matrix
 const uint kTiledRowsPerLane = 8,
-           kTiledColumnsPerLane = 4;  // sums that one lane of matmul_tiled.comp holds
+           kTiledColumnsPerLane = 4;  // sums of one lane of matmul_tiled.comp and matmul_dot.comp
 
 struct MatmulParams {  // push constants
   uint n_columns;      // activation rows; the grid is (groups of output rows, groups of columns)

@@ -45,7 +45,8 @@ const testing::Environment* const environment =
 std::string Variant::name() const {
   return std::string(act16 ? "Act16" : "Act32") + (kv16 ? "Kv16" : "Kv32") +
          (wide ? "Wide" : "Own") + (tiles ? "Tiles" : "") + (coopmat ? "Coopmat" : "") +
-         (narrow ? "Narrow" : "") + (passed ? "Passed" : "") + (shuffled ? "Shuffled" : "");
+         (dot ? "Dot" : "") + (narrow ? "Narrow" : "") + (passed ? "Passed" : "") +
+         (shuffled ? "Shuffled" : "");
 }
 
 void ForwardTest::SetUp() { messages_before_ = device().validation_messages(); }
@@ -75,6 +76,7 @@ Kernels& ForwardTest::kernels(const Variant& variant) {
     KernelOptions options{.tuning = tuning_for(description),
                           .act16 = variant.act16,
                           .kv16 = variant.kv16,
+                          .dot = variant.dot,
                           .coopmat = variant.coopmat};
     options.tuning.prefill_tiles = variant.tiles ? 2 : 1;
     options.tuning.activation_loads =

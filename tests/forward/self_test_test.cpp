@@ -24,6 +24,7 @@ class SelfTestTest : public ForwardTest, public testing::WithParamInterface<Vari
     plan_.context_tokens = 64;
     plan_.sliding_pages = plan_.full_pages = 1;
     plan_.attention_tiles = uses_attention_tiles(k.options().tuning);
+    plan_.quantised = k.options().dot;
     plan_.sliding = AttentionLayout::of(config, model::LayerKind::kSliding);
     plan_.full = AttentionLayout::of(config, model::LayerKind::kFull);
     weights_.emplace(
@@ -94,6 +95,7 @@ TEST_P(SelfTestTest, WrongAttentionOfEitherKindIsNamed) {
 INSTANTIATE_TEST_SUITE_P(Variants, SelfTestTest,
                          testing::Values(Variant{.kv16 = true},
                                          Variant{.act16 = true, .kv16 = true, .wide = true},
+                                         Variant{.act16 = true, .kv16 = true, .dot = true},
                                          Variant{}),
                          [](const auto& instance) { return instance.param.name(); });
 
