@@ -45,7 +45,7 @@ struct ReviewerSettings {
   std::filesystem::path decoder;     ///< the preflight-decode program
   std::filesystem::path cache_dir;   ///< pipeline cache; may be deleted at any time
   std::string device;                ///< part of a device's name; empty: the best one
-  std::string tier = "auto";         ///< "auto", "base", "f16", "coopmat"
+  std::string tier = "auto";         ///< "auto", "base", "f16", "dot", "coopmat"
   std::string kv = "auto";           ///< "auto", "f16", "f32": number format of the KV pages
   std::uint32_t context_tokens = 0;  ///< 0: what a review needs
   std::uint32_t bookmarks = 2;       ///< beginnings of prompts kept on the device for later reviews

@@ -58,7 +58,7 @@ std::vector<Setting> table_of(Settings& s) {
       {"model.context_tokens", Number{&r.context_tokens, 1, 0, 262'144}},
       {"model.bookmarks", Number{&r.bookmarks, 1, 0, 64}},
       {"device.name", Text{&r.device}},
-      {"device.tier", Word{&r.tier, {"auto", "base", "f16", "coopmat"}}},
+      {"device.tier", Word{&r.tier, {"auto", "base", "f16", "dot", "coopmat"}}},
       {"device.kv", Word{&r.kv, {"auto", "f16", "f32"}}},
       {"rules.dir", Path{&r.rules_dir}},
       {"decoder.program", Path{&r.decoder}},

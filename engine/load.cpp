@@ -94,14 +94,17 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                                                      tuning.weight_lanes));
   PREFLIGHT_TRY(impl->arena, forward::Arena::create(impl->device, config, impl->plan, act16, kv16));
   PREFLIGHT_TRY_VOID(impl->arena->clear(impl->device, impl->submitter));
-  forward::KernelOptions kernel_options{
-      .tuning = tuning, .act16 = act16, .kv16 = kv16, .coopmat = impl->tier == vk::Tier::kCoopmat};
+  forward::KernelOptions kernel_options{.tuning = tuning,
+                                        .act16 = act16,
+                                        .kv16 = kv16,
+                                        .dot = impl->tier == vk::Tier::kDot,
+                                        .coopmat = impl->tier == vk::Tier::kCoopmat};
   PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(impl->device, kernel_options));
-  if (impl->tier == vk::Tier::kCoopmat && !options.tier &&
+  if ((kernel_options.dot || kernel_options.coopmat) && !options.tier &&
       !forward::products_agree(impl->self_test_subject())) {
-    // A driver whose matrix units compute something else is used without them.
-    impl->tier = vk::Tier::kF16;
-    kernel_options.coopmat = false;
+    // A driver whose matrix units or integer products compute something else is used without them.
+    impl->tier = act16 ? vk::Tier::kF16 : vk::Tier::kBase;
+    kernel_options.dot = kernel_options.coopmat = false;
     PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(impl->device, kernel_options));
   }
   PREFLIGHT_TRY(impl->embedders,

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "engine/forward/attention_op.h"
+#include "engine/forward/dot_products.h"
 #include "engine/forward/draft_arena.h"
 #include "engine/forward/drafter_weights.h"
 #include "engine/forward/embedders.h"
@@ -61,7 +62,8 @@ Result<void> check_page_ranges(const forward::ArenaPlan& plan, bool kv16,
 }
 
 forward::ArenaPlan plan_arena(const model::ModelConfig& config, const EngineOptions& options,
-                              const forward::Tuning& tuning, std::uint32_t context_tokens) {
+                              const forward::Tuning& tuning, vk::Tier tier,
+                              std::uint32_t context_tokens) {
   forward::ArenaPlan plan;
   plan.context_tokens = context_tokens;
   plan.max_sequences = options.max_sequences;
@@ -71,6 +73,7 @@ forward::ArenaPlan plan_arena(const model::ModelConfig& config, const EngineOpti
   plan.sliding = forward::AttentionLayout::of(config, model::LayerKind::kSliding);
   plan.full = forward::AttentionLayout::of(config, model::LayerKind::kFull);
   plan.attention_tiles = forward::uses_attention_tiles(tuning);
+  plan.quantised = tier == vk::Tier::kDot;
   plan.full_pages = pages_for(context_tokens) + options.max_sequences;
   plan.sliding_pages = sliding_pages(config, plan.max_rows, context_tokens, options.max_sequences);
   return plan;
@@ -104,16 +107,16 @@ void plan_bookmarks(LoadPlan& plan, const model::ModelConfig& config,
 
 /// The largest context whose whole need fits the budget; 0 when not even one page does.
 std::uint32_t fitting_context(const model::ModelConfig& config, const EngineOptions& options,
-                              const forward::Tuning& tuning, const MemoryPlan& memory, bool act16,
-                              bool kv16) {
+                              const LoadPlan& load) {
+  const MemoryPlan& memory = load.memory;
   const std::uint64_t fixed = memory.total_bytes() - memory.pages_bytes - memory.arena_bytes;
   std::uint32_t low = 0;
   std::uint32_t high = pages_for(options.context_tokens);
   while (low < high) {
     const std::uint32_t middle = (low + high + 1) / 2;
-    const auto plan = plan_arena(config, options, tuning, middle * kPageTokens);
+    const auto plan = plan_arena(config, options, load.tuning, load.tier, middle * kPageTokens);
     const std::uint64_t need =
-        fixed + plan.arena_bytes(config, act16) + plan.page_bytes(config, kv16);
+        fixed + plan.arena_bytes(config, load.act16) + plan.page_bytes(config, load.kv16);
     if (need <= memory.budget_bytes)
       low = middle;
     else
@@ -146,9 +149,11 @@ Result<void> check_drafter_sizes(const model::DrafterConfig& config, const std::
 /// Refuses a tier that the device or this build cannot run.
 Result<void> check_tier(vk::Tier tier, const vk::DeviceDescription& device,
                         const forward::Tuning& tuning) {
-  if (tier == vk::Tier::kDot)
+  if (tier == vk::Tier::kDot && !forward::can_run_dot(device))
     return fail(ErrorCode::kUnsupported,
-                "tier dot has no kernels in this release; base, f16 and coopmat have");
+                fmt::format("{} has no dot products of packed bytes, or too small workgroups for "
+                            "the kernels of tier dot",
+                            device.name));
   if (tier != vk::Tier::kCoopmat || forward::coopmat_tile(device, tuning)) return {};
   if (!forward::has_coopmat_kernels())
     return fail(ErrorCode::kUnsupported,
@@ -189,13 +194,13 @@ Result<LoadPlan> plan_load(const model::ModelFile& file, const model::DrafterFil
       options.tuned ? *options.tuned : forward::read_tuned(options.device.cache_dir, device));
   plan.tier = options.tier.value_or(plan.tuning.tier);
   PREFLIGHT_TRY_VOID(check_tier(plan.tier, device, plan.tuning));
-  plan.act16 = plan.tier >= vk::Tier::kF16;
+  plan.act16 = forward::has_f16_inputs(plan.tier, device);
   plan.kv16 = options.kv == KvFormat::kF16;
 
   const std::uint32_t context =
       pages_for(std::clamp(options.context_tokens, kPageTokens, config.context_length)) *
       kPageTokens;
-  plan.arena = plan_arena(config, options, plan.tuning, context);
+  plan.arena = plan_arena(config, options, plan.tuning, plan.tier, context);
   PREFLIGHT_TRY_VOID(check_model(config, plan.arena));
   PREFLIGHT_TRY_VOID(check_page_ranges(plan.arena, plan.kv16, device));
 
@@ -220,8 +225,7 @@ Result<void> check_budget(const LoadPlan& plan, const model::ModelConfig& config
                           const vk::DeviceDescription& device, const EngineOptions& options) {
   const MemoryPlan& memory = plan.memory;
   if (memory.total_bytes() <= memory.budget_bytes) return {};
-  const std::uint32_t fits =
-      fitting_context(config, options, plan.tuning, memory, plan.act16, plan.kv16);
+  const std::uint32_t fits = fitting_context(config, options, plan);
   return fail(
       ErrorCode::kOutOfMemory,
       fmt::format("the model needs {} MiB (weights {}, KV cache of {} tokens {}, scratch "

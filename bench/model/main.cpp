@@ -91,7 +91,7 @@ int run(int argc, char** argv) {
   app.add_option("--model", options.model, "GGUF file")->required();
   app.add_option("--device", options.device, "part of the device's name, in any letter case");
   app.add_option("--tier", options.tier, "kernels to use; default: the device's best")
-      ->check(CLI::IsMember({"base", "f16", "coopmat"}));
+      ->check(CLI::IsMember({"base", "f16", "dot", "coopmat"}));
   app.add_option("--prefill", options.prefill_tokens, "lengths of prompts")->delimiter(',');
   app.add_option("--depths", options.depth_tokens, "tokens before one row decodes")->delimiter(',');
   app.add_option("--rows", options.decode_rows, "rows that decode together")->delimiter(',');

@@ -15,7 +15,7 @@ struct ModelOptions {
   std::filesystem::path drafter;  ///< compared with none where there are prompts
   std::vector<std::string> prompts;
   std::string device;
-  std::string tier;                           ///< "base", "f16", "coopmat"; empty: the device's own
+  std::string tier;  ///< "base", "f16", "dot", "coopmat"; empty: the device's own
   std::vector<std::uint32_t> prefill_tokens;  ///< lengths of prompts
   std::vector<std::uint32_t> depth_tokens;    ///< in the cache before one row decodes
   std::vector<std::uint32_t> decode_rows;     ///< sequences decoded together from depth 0

@@ -1,5 +1,5 @@
 // bench-review: the review workload (bench/review_workload makes it) on our engine.
-//   bench-review --model F.gguf --workload W.json [--device PART] [--tier base|f16|coopmat]
+//   bench-review --model F.gguf --workload W.json [--device PART] [--tier base|f16|dot|coopmat]
 // Prints one JSON object.
 
 #include <cstdio>
@@ -55,7 +55,7 @@ int run(int argc, char** argv) {
   app.add_option("--workload", options.workload, "JSON file of bench/review_workload")->required();
   app.add_option("--device", options.device, "part of the device's name, in any letter case");
   app.add_option("--tier", options.tier, "kernels to use; default: the device's best")
-      ->check(CLI::IsMember({"base", "f16", "coopmat"}));
+      ->check(CLI::IsMember({"base", "f16", "dot", "coopmat"}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked_for_help) {

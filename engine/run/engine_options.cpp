@@ -9,7 +9,7 @@ void add_engine_options(CLI::App& command, EngineOptions& options) {
   add_model_options(command, options.model);
   command.add_option("--device", options.device, "part of the device's name, in any letter case");
   command.add_option("--tier", options.tier, "kernels to use; default: the device's best")
-      ->check(CLI::IsMember({"base", "f16", "coopmat"}));
+      ->check(CLI::IsMember({"base", "f16", "dot", "coopmat"}));
   command.add_option("--kv", options.kv, "precision of the KV pages; default f16")
       ->check(CLI::IsMember({"f32", "f16"}));
   command.add_option("--context", options.context_tokens,

@@ -18,7 +18,7 @@ namespace preflight::run {
 struct EngineOptions {
   ModelOptions model;
   std::string device;
-  std::string tier;  ///< "base", "f16", "coopmat"; empty: the device's own
+  std::string tier;  ///< "base", "f16", "dot", "coopmat"; empty: the device's own
   std::string kv = "f16";
   std::uint32_t context_tokens = 0;  ///< 0: what the request needs
   std::filesystem::path drafter;     ///< empty: none

@@ -53,7 +53,7 @@ TEST(Settings, RefusesByLineWithTheNearestName) {
             "p.toml:2: queue.max_reviews is 0, expected 1 to 100000");
   EXPECT_EQ(refusal("[device]\ntier = \"f32\"\n"),
             "p.toml:2: device.tier is \"f32\", expected one of \"auto\", \"base\", \"f16\", "
-            "\"coopmat\"");
+            "\"dot\", \"coopmat\"");
   EXPECT_EQ(refusal("[state]\ndir = \"var\"\n"),
             "p.toml:2: state.dir is \"var\", expected an absolute path");
   EXPECT_EQ(refusal("[http]\nidle_deadline_s = inf\n"),

@@ -57,6 +57,8 @@ inline constexpr NumericClass kAct16Class = {"act16", vk::Tier::kF16, KvFormat::
 /// Float16 weights beside float16 inputs, in the same bounds.
 inline constexpr NumericClass kCoopmatClass = {
     "coopmat", vk::Tier::kCoopmat, KvFormat::kF16, 0.5, 0.035, 3e-3};
+/// 8-bit blocks of activations in prefill.
+inline constexpr NumericClass kAct8Class = {"act8", vk::Tier::kDot, KvFormat::kF16, 8, 0.6, 0.15};
 
 /// Whether the device that is taken has the class's kernels. Mesa's CPU driver has cooperative
 /// matrices from version 26 on (docs/testing.md, by hand).

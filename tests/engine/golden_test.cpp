@@ -249,7 +249,7 @@ constexpr GgufCase kGgufCases[] = {
 
 INSTANTIATE_TEST_SUITE_P(
     AllClasses, GoldenGguf,
-    testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class, kCoopmatClass),
+    testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class, kAct8Class, kCoopmatClass),
                      testing::ValuesIn(kGgufCases)),
     [](const auto& test) {
       const GgufCase& gguf = std::get<1>(test.param);

@@ -2,6 +2,7 @@
 
 #include "engine/forward/tuning.h"
 
+#include <algorithm>
 #include <bit>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ vk::DeviceDescription gpu(std::uint32_t vendor, std::uint32_t least, std::uint32
   device.subgroup_size = device.max_subgroup_size = most;
   device.min_subgroup_size = least;
   device.max_workgroup_invocations = 1024;
+  device.max_shared_bytes = 32768;
+  device.storage_16bit = device.shader_f16 = device.int_dot = true;
   device.best_tier = vk::Tier::kF16;
   return device;
 }
@@ -37,13 +40,17 @@ vk::DeviceDescription cpu(const char* driver, const char* version, std::uint32_t
 std::vector<Known> known() {
   vk::DeviceDescription matrix_units = gpu(0x1002, 32, 64);
   matrix_units.best_tier = vk::Tier::kCoopmat;
+  vk::DeviceDescription tensor_cores = gpu(0x10de, 32, 32);
+  tensor_cores.best_tier = vk::Tier::kCoopmat;
   vk::DeviceDescription small = gpu(0xabcd, 1, 1);  // what Vulkan 1.3 asks and no more
   small.max_workgroup_invocations = 128;
+  small.storage_16bit = small.shader_f16 = false;
   small.best_tier = vk::Tier::kBase;
   return {{"llvmpipe before 24", cpu("llvmpipe", "Mesa 22.3.6 (LLVM 15.0.6)", 8)},
           {"llvmpipe", cpu("llvmpipe", "Mesa 26.1.6 (LLVM 21.1.0)", 8)},
           {"software", cpu("SwiftShader driver", "5.0.0", 4)},
-          {"nvidia", gpu(0x10de, 32, 32)},
+          {"nvidia", tensor_cores},
+          {"nvidia without tensor cores", gpu(0x10de, 32, 32)},
           {"amd gcn", gpu(0x1002, 64, 64)},
           {"amd rdna", gpu(0x1002, 32, 64)},
           {"amd rdna with matrix units", matrix_units},
@@ -84,6 +91,24 @@ TEST(Tuning, CpuDevicesShareOutNoRows) {
     } else {
       EXPECT_GT(tuning.narrow_threads, tuning.weight_lanes) << k.row;
     }
+  }
+}
+
+// Rows that wish for integer dot products get them where the device has them in hardware, with or
+// without float16; CPU devices never do of themselves.
+TEST(Tuning, DotIsTakenWhereItIsAcceleratedAndKnownToPay) {
+  const std::vector<std::string> pays = {"nvidia without tensor cores", "amd gcn", "amd rdna",
+                                         "intel xe"};
+  for (Known k : known()) {
+    EXPECT_NE(tuning_for(k.device).tier, vk::Tier::kDot) << k.row << " emulates it";
+    k.device.int_dot_accelerated = true;
+    k.device.best_tier = std::max(k.device.best_tier, vk::Tier::kDot);
+    const bool wanted = std::find(pays.begin(), pays.end(), k.row) != pays.end();
+    EXPECT_EQ(tuning_for(k.device).tier == vk::Tier::kDot, wanted) << k.row;
+    k.device.storage_16bit = k.device.shader_f16 = false;
+    EXPECT_EQ(tuning_for(k.device).tier, wanted ? vk::Tier::kDot : vk::Tier::kBase) << k.row;
+    k.device.max_workgroup_invocations = 128;
+    EXPECT_EQ(tuning_for(k.device).tier, vk::Tier::kBase) << k.row;
   }
 }
 

@@ -17,6 +17,7 @@ vk::DeviceDescription device_with(vk::CoopmatShape fragment, std::uint32_t subgr
   device.subgroup_size = device.min_subgroup_size = device.max_subgroup_size = subgroup_size;
   device.max_workgroup_invocations = 1024;
   device.max_shared_bytes = 32768;
+  device.storage_16bit = device.shader_f16 = true;
   device.best_tier = vk::Tier::kCoopmat;
   device.coopmat = fragment;
   return device;
