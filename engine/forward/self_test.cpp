@@ -198,15 +198,14 @@ Result<void> SelfTest::product() {
   const AttentionLayout& layout = full ? s_.plan.full : s_.plan.sliding;
   // What the norm left, as the device rounded it.
   PREFLIGHT_TRY(const auto x, device_values(s_.arena.normed, std::size_t{kRows} * dim_, act16));
-  PREFLIGHT_TRY(const auto weight, file_values("blk.0.attn_k.weight", kComparedRows));
-  const WeightMatrix& matrix = s_.weights.layers.front().k;
+  PREFLIGHT_TRY(const auto weight, file_values("blk.0.attn_q.weight", kComparedRows));
+  const WeightMatrix& matrix = s_.weights.layers.front().projections.front();
   const QuantisedInput quantised = {vk::whole(s_.arena.codes), vk::whole(s_.arena.code_scales)};
   PREFLIGHT_TRY(const ProductOp op, make_product(s_.kernels, matrix,
                                                  {.x = vk::whole(s_.arena.normed),
                                                   .y = vk::whole(s_.arena.qkv),
                                                   .x_stride = dim_,
                                                   .y_stride = layout.qkv_values,
-                                                  .y_offset = layout.k_offset,
                                                   .quantised = &quantised}));
   PREFLIGHT_TRY(const auto prefill_x, prefill_input(x, op));
   const auto n_rows = static_cast<std::uint32_t>(weight.size() / config_.model_dim);
@@ -229,8 +228,7 @@ Result<void> SelfTest::product() {
     PREFLIGHT_TRY(const auto qkv, device_values(s_.arena.qkv, nothing.size(), false));
     std::vector<float> got;
     for (std::uint32_t c = 0; c < columns; c++) {
-      const auto row =
-          std::span(qkv).subspan(std::size_t{c} * layout.qkv_values + layout.k_offset, n_rows);
+      const auto row = std::span(qkv).subspan(std::size_t{c} * layout.qkv_values, n_rows);
       got.insert(got.end(), row.begin(), row.end());
     }
     p.n_columns = columns;

@@ -81,7 +81,7 @@ TEST_P(SelfTestTest, OneWrongValueIsNamed) {
 }
 
 TEST_P(SelfTestTest, AWrongWeightOfAProductIsNamed) {
-  overwrite(weights_->layers[0].k.parts.front().buffer, 0, 3.1e7f);
+  overwrite(weights_->layers[0].projections.front().parts.front().buffer, 0, 3.1e7f);
   expect_refusal("matmul of q4_0 weights, 1 rows: value ");
 }
 
