@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
+#include "engine/forward/dot_products.h"
 #include "engine/forward/tuning.h"
 #include "engine/forward/wide_products.h"
 #include "engine/model/safetensors_file.h"
@@ -63,10 +64,11 @@ inline constexpr NumericClass kAct8Class = {"act8", vk::Tier::kDot, KvFormat::kF
 /// Whether the device that is taken has the class's kernels. Mesa's CPU driver has cooperative
 /// matrices from version 26 on (docs/testing.md, by hand).
 inline bool can_run(const NumericClass& numbers) {
-  if (numbers.tier != vk::Tier::kCoopmat) return true;
+  if (numbers.tier < vk::Tier::kDot) return true;
   const auto devices = vk::list_devices({});
   if (!devices) return false;
-  return std::ranges::any_of(*devices, [](const vk::DeviceDescription& device) {
+  return std::ranges::any_of(*devices, [&](const vk::DeviceDescription& device) {
+    if (numbers.tier == vk::Tier::kDot) return device.chosen && forward::can_run_dot(device);
     return device.chosen && forward::coopmat_tile(device, forward::tuning_for(device)).has_value();
   });
 }

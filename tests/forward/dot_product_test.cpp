@@ -39,6 +39,10 @@ double sum_error(std::uint32_t cols) { return (cols + 2) * 0x1p-24; }
 
 class DotTest : public ForwardTest {
  protected:
+  void SetUp() override {
+    ForwardTest::SetUp();
+    if (!can_run_dot(device().description())) GTEST_SKIP() << "this device has no such kernels";
+  }
   static WeightMatrix load(const RandomMatrix& from, const Kernels& k) {
     return must(load_matrix(device(), uploader(), from.tensor, k.options().tuning.weight_lanes,
                             kernel_type(from.tensor.type)));
