@@ -37,18 +37,19 @@ def start(model, *command, **options):
     )
 
 
-def stop(process):
-    """Ends a process group that `start` made, and waits for it."""
+def stop(process, patience_s=20):
+    """Ends a process group that `start` made, and waits for all of it: the shell in front may be gone
+    before the program behind it."""
     for name in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, name)
-            process.wait(timeout=20)
-            return
-        except ProcessLookupError:
-            process.wait()
-            return
-        except subprocess.TimeoutExpired:
-            continue
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            process.poll()
+            try:
+                os.killpg(process.pid, name)
+            except ProcessLookupError:
+                process.wait()
+                return
+            time.sleep(0.2)
 
 
 def run(model, *command, limit_s):

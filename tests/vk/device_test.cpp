@@ -110,8 +110,12 @@ TEST(ListDevices, DescribesEveryDeviceAndOneChoice) {
     const bool f16 = d.storage_16bit && d.shader_f16;
     EXPECT_EQ(d.best_tier == Tier::kCoopmat, d.coopmat.m != 0);
     EXPECT_EQ(d.best_tier == Tier::kBase, !f16 && !d.int_dot_accelerated);
-    if (d.best_tier == Tier::kDot) EXPECT_TRUE(d.int_dot_accelerated);
-    if (d.best_tier == Tier::kF16 || d.best_tier == Tier::kCoopmat) EXPECT_TRUE(f16);
+    if (d.best_tier == Tier::kDot) {
+      EXPECT_TRUE(d.int_dot_accelerated);
+    }
+    if (d.best_tier == Tier::kF16 || d.best_tier == Tier::kCoopmat) {
+      EXPECT_TRUE(f16);
+    }
   }
   EXPECT_EQ(n_chosen, 1);
 }
