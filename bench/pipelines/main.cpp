@@ -22,6 +22,7 @@
 #include "engine/forward/sampler.h"
 #include "engine/forward/tuning.h"
 #include "engine/forward/weight_layout.h"
+#include "engine/forward/wide_products.h"
 #include "engine/model/blocks.h"
 #include "shaders/params/argmax.h"
 #include "shaders/params/embed.h"
@@ -155,14 +156,19 @@ std::string sum_of(const vk::PipelineStatistics& statistics,
   return found ? fmt::format("{:.0f}", sum) : "";
 }
 
-Result<void> print_statistics(const vk::Device& device, const Kernels& kernels,
-                              const std::string& name) {
+void print_header() {
   fmt::print(
       "device,driver,kernel,constants,subgroup,registers,spills,scalar_spills,scratch_bytes,"
       "shared_bytes,waves,instructions,code_bytes\n");
+}
+
+/// A line for each pipeline that is not in `printed`.
+Result<void> print_statistics(const vk::Device& device, const Kernels& kernels,
+                              const std::string& name, const Kernels::PipelineMap& printed) {
   const vk::DeviceDescription& d = device.description();
   // RADV (AMD), NVK (NVIDIA), Turnip (Adreno) and Honeykrisp (Apple) by turns.
   for (const auto& [key, pipeline] : kernels.pipelines()) {
+    if (printed.contains(key)) continue;
     PREFLIGHT_TRY(const vk::PipelineStatistics s, vk::pipeline_statistics(device, *pipeline));
     fmt::print("{},{} {},{},{},{},{},{},{},{},{},{},{},{}\n", name, d.driver_name, d.driver_version,
                key.first, fmt::join(key.second, " "), s.subgroup_size,
@@ -177,21 +183,31 @@ Result<void> print_statistics(const vk::Device& device, const Kernels& kernels,
   return {};
 }
 
+/// Everything that the engine takes on the device in its own tier, and the prefill products of the
+/// tiers that can be asked for: integer dot products where they are the device's own.
 Result<void> run(const std::string& device_name, const std::string& name) {
   PREFLIGHT_TRY(vk::Device device,
                 vk::Device::create({.name_contains = device_name, .pipeline_statistics = true}));
-  const forward::Tuning tuning = forward::tuning_for(device.description());
-  PREFLIGHT_TRY(
-      Kernels kernels,
-      Kernels::create(device, {.tuning = tuning,
-                               .act16 = forward::has_f16_inputs(tuning.tier, device.description()),
-                               .dot = tuning.tier == vk::Tier::kDot}));
+  const vk::DeviceDescription& description = device.description();
+  const forward::Tuning tuning = forward::tuning_for(description);
   PREFLIGHT_TRY(const vk::Buffer stand_in,
                 vk::Buffer::create(device, kStandInBytes, vk::Residency::kDevice, "stand-in"));
+  PREFLIGHT_TRY(Kernels kernels,
+                Kernels::create(device, {.tuning = tuning,
+                                         .act16 = forward::has_f16_inputs(tuning.tier, description),
+                                         .dot = description.int_dot_accelerated &&
+                                                forward::can_run_dot(description)}));
   PREFLIGHT_TRY_VOID(make_products(kernels, stand_in));
   PREFLIGHT_TRY_VOID(make_attention(kernels, stand_in));
   PREFLIGHT_TRY_VOID(make_small(kernels, stand_in));
-  return print_statistics(device, kernels, name.empty() ? device.description().name : name);
+  const std::string said = name.empty() ? description.name : name;
+  print_header();
+  PREFLIGHT_TRY_VOID(print_statistics(device, kernels, said, {}));
+  if (!forward::coopmat_tile(description, tuning)) return {};
+  PREFLIGHT_TRY(Kernels matrices,
+                Kernels::create(device, {.tuning = tuning, .act16 = true, .coopmat = true}));
+  PREFLIGHT_TRY_VOID(make_products(matrices, stand_in));
+  return print_statistics(device, matrices, said, kernels.pipelines());
 }
 
 }  // namespace

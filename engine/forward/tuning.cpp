@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 
-#include "engine/forward/dot_products.h"
 #include "engine/forward/wide_products.h"
 
 namespace preflight::forward {
@@ -188,30 +187,17 @@ const std::vector<Row>& rows() {
        .tier_reason = "SwiftShader has neither 16-bit storage nor float16",
        .lines = cpu_lines({})},
       {.name = "nvidia",
-       .is =
-           [](const vk::DeviceDescription& d) {
-             return d.vendor_id == kNvidia && d.best_tier == vk::Tier::kCoopmat;
-           },
-       .tier = vk::Tier::kCoopmat,
-       .tier_reason = "tensor cores",
-       .lines = {{&Tuning::weight_lanes, 32, "a warp"}}},
-      // Pascal, Turing's GeForce 16, and drivers that do not show their tensor cores.
-      {.name = "nvidia without tensor cores",
        .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kNvidia; },
-       .tier = vk::Tier::kDot,
-       .tier_reason =
-           "DP4A: four multiply-adds for one of float32; on Pascal and Turing what llama.cpp takes "
-           "where there is no tensor core (pull 12135)",
+       .tier = vk::Tier::kCoopmat,
+       .tier_reason = "tensor cores; before Turing there are none, and float16 is half the bytes",
        .lines = {{&Tuning::weight_lanes, 32, "a warp"}}},
       {.name = "amd gcn",
        .is =
            [](const vk::DeviceDescription& d) {
              return d.vendor_id == kAmd && d.min_subgroup_size == 64;
            },
-       .tier = vk::Tier::kDot,
-       .tier_reason =
-           "V_DOT4 from Vega 20 on (AMD Vega 7nm ISA): four multiply-adds for one of float32; "
-           "without it half the activations' bytes",
+       .tier = vk::Tier::kF16,
+       .tier_reason = "half the activations' bytes; packed arithmetic from Vega on",
        .lines = {{&Tuning::weight_lanes, 64, "wave64 is the only width"},
                  {&Tuning::narrow_columns, 8, "16 leave two waves of ten (RADV 26.1, compiled)"},
                  {&Tuning::attention_lanes, 64, "wave64 is the only width"}}},
@@ -227,10 +213,8 @@ const std::vector<Row>& rows() {
                   "consecutive bytes"}}},
       {.name = "amd rdna",
        .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kAmd; },
-       .tier = vk::Tier::kDot,
-       .tier_reason =
-           "V_DOT4 of RDNA 2 (AMD RDNA 2 ISA): four multiply-adds for two of packed float16; on "
-           "RDNA 1 without it packed float16",
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
        .lines = {{&Tuning::weight_lanes, 64,
                   "RADV compiles workgroups above 32 invocations as wave64, and reads twice the "
                   "consecutive bytes"}}},
@@ -248,10 +232,8 @@ const std::vector<Row>& rows() {
                   "two subgroups: an accumulator of 512 values is 16 a lane"}}},
       {.name = "intel xe",
        .is = [](const vk::DeviceDescription& d) { return d.vendor_id == kIntel; },
-       .tier = vk::Tier::kDot,
-       .tier_reason = "DP4A: four multiply-adds for one of float32; on Arc A matrix units gain "
-                      "nothing over it "
-                      "(llama.cpp pulls 12135, 14001)",
+       .tier = vk::Tier::kF16,
+       .tier_reason = kF16Tier,
        .lines = {{&Tuning::weight_lanes, 16,
                   "SIMD16: 16 sums a lane take 32 of 128 registers of 32 bytes; SIMD32 would take "
                   "half of them (Intel Xe-HPG ISA)"},
@@ -293,13 +275,12 @@ const std::vector<Row>& rows() {
   return table;
 }
 
-/// The tier that a row wishes for, or the next below that the device can run and gains from. Dot
-/// products that are no faster than what they stand for gain nothing.
+/// The tier that a row wishes for, or the next below that the device can run. No row wishes for
+/// integer dot products: they round a prompt's activations to 8 bit, and no card has shown yet what
+/// is gained by it.
 vk::Tier best_of(vk::Tier wanted, const vk::DeviceDescription& device, const Tuning& tuning) {
-  const bool f16 = device.storage_16bit && device.shader_f16;
   if (wanted == vk::Tier::kCoopmat && coopmat_tile(device, tuning)) return vk::Tier::kCoopmat;
-  if (wanted == vk::Tier::kDot && device.int_dot_accelerated && can_run_dot(device))
-    return vk::Tier::kDot;
+  const bool f16 = device.storage_16bit && device.shader_f16;
   return wanted >= vk::Tier::kF16 && f16 ? vk::Tier::kF16 : vk::Tier::kBase;
 }
 
