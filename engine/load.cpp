@@ -100,11 +100,11 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
                                         .dot = impl->tier == vk::Tier::kDot,
                                         .coopmat = impl->tier == vk::Tier::kCoopmat};
   PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(impl->device, kernel_options));
-  if ((kernel_options.dot || kernel_options.coopmat) && !options.tier &&
+  if (kernel_options.coopmat && !options.tier &&
       !forward::products_agree(impl->self_test_subject())) {
-    // A driver whose matrix units or integer products compute something else is used without them.
-    impl->tier = act16 ? vk::Tier::kF16 : vk::Tier::kBase;
-    kernel_options.dot = kernel_options.coopmat = false;
+    // A driver whose matrix units compute something else is used without them.
+    impl->tier = vk::Tier::kF16;
+    kernel_options.coopmat = false;
     PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(impl->device, kernel_options));
   }
   PREFLIGHT_TRY(impl->embedders,

@@ -74,6 +74,7 @@ CacheFile::CacheFile(const std::filesystem::path& dir, std::string_view kind,
   append(key_, device.device_id);
   append(key_, device.uuid);
   append(key_, device.driver_uuid);
+  append(key_, device.subgroup_size);  // one driver has several widths (vk/wide_vectors.h)
   append_text(key_, device.driver_version);
   key_.insert(key_.end(), version.begin(), version.end());
   if (!dir.empty())

@@ -33,10 +33,10 @@ Result<Found> find_once(const DeviceOptions& options) {
 
 Result<Found> find_devices(const DeviceOptions& options) {
   PREFLIGHT_TRY(Found found, find_once(options));
-  // Who names the width of a CPU driver's vectors ("256 bits") gets it.
-  if (options.name_contains.find("bits") != std::string::npos) return found;
   for (const PhysicalDevice& device : found.devices) {
-    if (!device.description.chosen || !ask_for_wide_vectors(device.description)) continue;
+    // Who names the width of a CPU driver's vectors ("256 bits") gets it.
+    if (!device.description.chosen || names_narrow_vectors(options.name_contains)) continue;
+    if (!ask_for_wide_vectors(device.description)) continue;
     { const Found ended = std::move(found); }
     return find_once(options);
   }

@@ -24,4 +24,8 @@ bool ask_for_wide_vectors(const DeviceDescription& chosen) {
   return setenv(kVariable, "512", /*overwrite=*/0) == 0;
 }
 
+bool names_narrow_vectors(std::string_view name_contains) {
+  return name_contains.find("256") != std::string_view::npos;  // "llvmpipe (LLVM 21.1.8, 256 bits)"
+}
+
 }  // namespace preflight::vk

@@ -67,6 +67,13 @@ TEST_F(WideVectors, AskedForOnceWhereTheProcessorHasThem) {
   EXPECT_FALSE(ask_for_wide_vectors(llvmpipe("Mesa 26.1.6-1 (LLVM 21.1.8)")));
 }
 
+TEST(NarrowVectors, AreNamedByTheirWidth) {
+  for (const char* const name : {"256", "256 BITS", "llvmpipe (LLVM 21.1.8, 256 bits)"})
+    EXPECT_TRUE(names_narrow_vectors(name)) << name;
+  for (const char* const name : {"", "llvmpipe", "bits"})
+    EXPECT_FALSE(names_narrow_vectors(name)) << name;
+}
+
 TEST(MesaVersion, IsTheMajorOneOrNone) {
   EXPECT_EQ(mesa_version(llvmpipe("Mesa 22.3.6 (LLVM 15.0.6)")), 22u);
   EXPECT_EQ(mesa_version(llvmpipe("535.183.01")), 0u);
