@@ -284,19 +284,7 @@ TEST_P(DotProduct, RowsAreBitEqualInAnyCompany) {
     return std::pair(read_values(y, std::size_t{n} * kRows),
                      read_values(gated, std::size_t{n} * padded(kRows), variant.act16));
   };
-  const auto all = products(0, kMost);
-  for (const std::uint32_t n : {1u, 3u, 65u})
-    for (const std::uint32_t first : {0u, 1u, kMost - n}) {
-      const auto some = products(first, n);
-      EXPECT_TRUE(same(some.first,
-                       std::span(all.first).subspan(std::size_t{first} * kRows, some.first.size())))
-          << n << " rows from " << first;
-      for (std::uint32_t c = 0; c < n; c++)
-        EXPECT_TRUE(
-            same(std::span(some.second).subspan(std::size_t{c} * padded(kRows), kRows),
-                 std::span(all.second).subspan(std::size_t{first + c} * padded(kRows), kRows)))
-            << "gate_up, row " << c << " of " << n << " from " << first;
-    }
+  expect_equal_in_company(products, kMost, kRows, {1, 3, 65});
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -181,4 +181,21 @@ testing::AssertionResult same(std::span<const float> got, std::span<const float>
   return testing::AssertionSuccess();
 }
 
+void expect_equal_in_company(const ProductsOf& products, std::uint32_t n_rows,
+                             std::uint32_t n_outputs, const std::vector<std::uint32_t>& counts) {
+  const auto all = products(0, n_rows);
+  const std::size_t stride = padded(n_outputs);
+  for (const std::uint32_t n : counts)
+    for (const std::uint32_t first : {0u, 1u, std::min(14u, n_rows - n), n_rows - n}) {
+      const auto some = products(first, n);
+      EXPECT_TRUE(same(some.first, std::span(all.first).subspan(std::size_t{first} * n_outputs,
+                                                                some.first.size())))
+          << n << " rows from " << first;
+      for (std::uint32_t c = 0; c < n; c++)
+        EXPECT_TRUE(same(std::span(some.second).subspan(c * stride, n_outputs),
+                         std::span(all.second).subspan((first + c) * stride, n_outputs)))
+            << "gate_up, row " << c << " of " << n << " from " << first;
+    }
+}
+
 }  // namespace preflight::forward

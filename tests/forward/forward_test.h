@@ -114,4 +114,13 @@ using model::normals;
 [[nodiscard]] testing::AssertionResult same(std::span<const float> got,
                                             std::span<const float> want);
 
+/// What a product and a gated product give for some activation rows: [rows, n_outputs] and
+/// [rows, padded(n_outputs)].
+using ProductsOf = std::function<std::pair<std::vector<float>, std::vector<float>>(
+    std::uint32_t first, std::uint32_t n)>;
+/// Every row's results, taken `counts` at a time from several places, have the bits that they have
+/// among all `n_rows`.
+void expect_equal_in_company(const ProductsOf& products, std::uint32_t n_rows,
+                             std::uint32_t n_outputs, const std::vector<std::uint32_t>& counts);
+
 }  // namespace preflight::forward

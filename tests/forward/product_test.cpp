@@ -427,19 +427,7 @@ TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
     return std::pair(read_values(y, std::size_t{n} * kRows),
                      read_values(gated, std::size_t{n} * padded(kRows), act16));
   };
-  const auto all = products(0, n_rows);
-  for (const std::uint32_t n : {1u, 2u, 3u, 5u})
-    for (const std::uint32_t first : {0u, 1u, 14u, n_rows - n}) {
-      const auto some = products(first, n);
-      EXPECT_TRUE(same(some.first,
-                       std::span(all.first).subspan(std::size_t{first} * kRows, some.first.size())))
-          << n << " rows from " << first;
-      for (std::uint32_t c = 0; c < n; c++)
-        EXPECT_TRUE(
-            same(std::span(some.second).subspan(std::size_t{c} * padded(kRows), kRows),
-                 std::span(all.second).subspan(std::size_t{first + c} * padded(kRows), kRows)))
-            << "gate_up, row " << c << " of " << n << " from " << first;
-    }
+  expect_equal_in_company(products, n_rows, kRows, {1, 2, 3, 5});
 }
 
 INSTANTIATE_TEST_SUITE_P(
