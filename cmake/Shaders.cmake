@@ -66,7 +66,8 @@ function(preflight_shader)
     OUTPUT ${output}.inc ${output}.spv
     COMMAND ${CMAKE_COMMAND} -D GLSLANG=${glslang} -D SPIRV_OPT=${spirv_opt}
       -D SPIRV_VAL=${spirv_val} -D ROOT=${CMAKE_SOURCE_DIR} -D SOURCE=${source}
-      -D OUTPUT=${output} -D "DEFINES=${defines}" -P ${PREFLIGHT_SHADER_SCRIPT}
+      -D OUTPUT=${output} -D CACHE=${CMAKE_SOURCE_DIR}/build/shader-cache
+      -D "DEFINES=${defines}" -P ${PREFLIGHT_SHADER_SCRIPT}
     DEPENDS ${source} ${PREFLIGHT_SHADER_SCRIPT}
     DEPFILE ${output}.d
     COMMENT "Shader ${arg_NAME}"
