@@ -8,7 +8,7 @@
 //
 //   y[c, r] = gelu(sum_k gate[r,k] * x[c,k]) * sum_k up[r,k] * x[c,k]
 //
-// in, out       as in gate_up.comp
+// in, out       as in gate_up.comp, with DOT as in matmul_dot.comp
 // grid          (output rows / kLanes, n_columns / kColumns) rounded up
 // precision     as in matvec.comp; gelu is the tanh form (docs/model.md, primitives)
 // twin          engine/reference/gate_up.h
@@ -28,6 +28,10 @@ const uint kRows = 2;  // a gate's and an up's
 #include "include/gelu.glsl"
 #include "include/weight.glsl"
 #include "include/teams.glsl"
+#ifdef DOT
+#include "include/integer_dot.glsl"
+#include "include/weight_bytes.glsl"
+#endif
 
 layout(set = 0, binding = kMatmulBindQuants) restrict readonly buffer GateQuants { uvec4 gate_quants[]; };
 layout(set = 0, binding = kMatmulBindScales) restrict readonly buffer GateScales { uint gate_scales[]; };
@@ -35,7 +39,12 @@ layout(set = 0, binding = kMatmulBindHigh) restrict readonly buffer GateHigh { u
 layout(set = 0, binding = 3 + kMatmulBindQuants) restrict readonly buffer UpQuants { uvec4 up_quants[]; };
 layout(set = 0, binding = 3 + kMatmulBindScales) restrict readonly buffer UpScales { uint up_scales[]; };
 layout(set = 0, binding = 3 + kMatmulBindHigh) restrict readonly buffer UpHigh { uvec2 up_high[]; };
+#ifdef DOT
+layout(set = 0, binding = kGateUpBindX) restrict readonly buffer X { uvec4 x[]; };  // 16 codes
+layout(set = 0, binding = kGateUpBindings) restrict readonly buffer XScales { vec2 x_scales[]; };
+#else
 layout(set = 0, binding = kGateUpBindX) restrict readonly buffer X { ACTIVATION x[]; };
+#endif
 #ifdef ACT16
 layout(set = 0, binding = kGateUpBindY) restrict writeonly buffer Y { uint y[]; };
 #else
@@ -89,6 +98,17 @@ void main() {
       [[unroll]] for (uint a = 0; a < kAhead; a++) {
         const uint block = first + a;
         if (block >= p.n_blocks) break;
+#ifdef DOT
+        const CodeBlock g = code_block(gate[a]);
+        const CodeBlock u = code_block(up[a]);
+        [[unroll]] for (uint c = 0; c < kColumns; c++) {
+          const uint at = x_at[c] / 8 + block;
+          const uvec4 codes[2] = uvec4[2](x[2 * at], x[2 * at + 1]);
+          const vec2 scale = x_scales[at];
+          gate_sum[c] = add_block(gate_sum[c], g, codes, scale);
+          up_sum[c] = add_block(up_sum[c], u, codes, scale);
+        }
+#else
         [[unroll]] for (uint piece = 0; piece < kWeightBlock / 4; piece += kPiece) {
           vec4 g[kPiece];
           vec4 u[kPiece];
@@ -105,6 +125,7 @@ void main() {
               }
             }
         }
+#endif
       }
     }
   }

@@ -73,31 +73,6 @@ void store_weights(const uint row, const uint block, const uint half_block) {
   weight_tile[slot * kStride + half_block] = word;
 }
 
-int dot_of_words(const uvec4 a, const uvec4 b, const int sum) {
-  return add_dot(a.w, b.w, add_dot(a.z, b.z, add_dot(a.y, b.y, add_dot(a.x, b.x, sum))));
-}
-
-// Adds the product of two blocks to the sum of those before. scale.x belongs to the activations' codes,
-// scale.y is their scaled sum.
-float add_block(const float sum, const uvec4 w[2], const BLOCK_SCALE w_scale, const uvec4 v[2],
-                const vec2 scale) {
-#if defined(WEIGHT_Q6_K)
-  precise const float first = w_scale.x * float(dot_of_words(w[0], v[0], 0));
-  precise const float both = fma(w_scale.y, float(dot_of_words(w[1], v[1], 0)), first);
-  precise const float s = fma(scale.x, both, sum);
-#else
-  const float product = float(dot_of_words(w[1], v[1], dot_of_words(w[0], v[0], 0)));
-#if defined(WEIGHT_Q4_K)
-  precise const float factor = w_scale.x * scale.x;
-  precise const float s = fma(w_scale.y, scale.y, fma(factor, product, sum));
-#else
-  precise const float factor = w_scale * scale.x;
-  precise const float s = fma(factor, product, sum);
-#endif
-#endif
-  return s;
-}
-
 void main() {
   const uint lane = gl_LocalInvocationIndex;
   const uint row_lane = gl_LocalInvocationID.x;
@@ -134,10 +109,10 @@ void main() {
     }
     [[unroll]] for (uint r = 0; r < kRows; r++) {
       const uint slot = r * kRowLanes + row_lane;
-      const uvec4 w[2] = uvec4[2](weight_tile[slot * kStride], weight_tile[slot * kStride + 1]);
-      const BLOCK_SCALE w_scale = weight_scales[slot];
+      const CodeBlock w = CodeBlock(
+          uvec4[2](weight_tile[slot * kStride], weight_tile[slot * kStride + 1]), weight_scales[slot]);
       [[unroll]] for (uint c = 0; c < kColumns; c++)
-        sum[r][c] = add_block(sum[r][c], w, w_scale, values[c], scales[c]);
+        sum[r][c] = add_block(sum[r][c], w, values[c], scales[c]);
     }
     barrier();  // and may be written again
   }

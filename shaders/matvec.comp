@@ -9,7 +9,10 @@
 //
 //   y[c, y_offset + r] = epilogue(sum_k weight[r,k] * x[column(c), k])
 //
-// in, out       as in matmul.comp
+// With -D DOT activations are what quantise.comp has rounded, and blocks are multiplied by integer dot
+// products (include/weight_bytes.glsl).
+//
+// in, out       as in matmul.comp, with DOT as in matmul_dot.comp
 // grid          (output rows / (kLanes * kRows), n_columns / kColumns) rounded up
 // precision     f32 sums: each team's in K order, then the teams' in their order; independent of
 //               kRows, kColumns and the grid
@@ -29,11 +32,20 @@ layout(local_size_x_id = kMatvecSpecThreads) in;
 #include "include/activation.glsl"
 #include "include/weight.glsl"
 #include "include/teams.glsl"
+#ifdef DOT
+#include "include/integer_dot.glsl"
+#include "include/weight_bytes.glsl"
+#endif
 
 layout(set = 0, binding = kMatmulBindQuants) restrict readonly buffer Quants { uvec4 quants[]; };
 layout(set = 0, binding = kMatmulBindScales) restrict readonly buffer Scales { uint scales[]; };
 layout(set = 0, binding = kMatmulBindHigh) restrict readonly buffer High { uvec2 high[]; };
+#ifdef DOT
+layout(set = 0, binding = kMatmulBindX) restrict readonly buffer X { uvec4 x[]; };  // 16 codes
+layout(set = 0, binding = kMatmulBindings) restrict readonly buffer XScales { vec2 x_scales[]; };
+#else
 layout(set = 0, binding = kMatmulBindX) restrict readonly buffer X { ACTIVATION x[]; };
+#endif
 layout(set = 0, binding = kMatmulBindY) restrict writeonly buffer Y { float y[]; };
 layout(set = 0, binding = kMatmulBindRows) restrict readonly buffer Rows { uint rows[]; };
 layout(set = 0, binding = kMatmulBindBias) restrict readonly buffer Bias { float bias[]; };
@@ -81,6 +93,17 @@ void main() {
       [[unroll]] for (uint a = 0; a < kAhead; a++) {
         const uint block = first + a;
         if (block >= p.n_blocks) break;
+#ifdef DOT
+        CodeBlock w[kRows];
+        [[unroll]] for (uint r = 0; r < kRows; r++) w[r] = code_block(weight[a * kRows + r]);
+        [[unroll]] for (uint c = 0; c < kColumns; c++) {
+          const uint at = x_at[c] / 8 + block;
+          const uvec4 codes[2] = uvec4[2](x[2 * at], x[2 * at + 1]);
+          const vec2 scale = x_scales[at];
+          [[unroll]] for (uint r = 0; r < kRows; r++)
+            sum[r * kColumns + c] = add_block(sum[r * kColumns + c], w[r], codes, scale);
+        }
+#else
         [[unroll]] for (uint piece = 0; piece < kWeightBlock / 4; piece += kPiece) {
           vec4 w[kRows * kPiece];
           [[unroll]] for (uint r = 0; r < kRows; r++)
@@ -94,6 +117,7 @@ void main() {
                   sum[r * kColumns + c] = fma(w[r * kPiece + q][i], value[i], sum[r * kColumns + c]);
             }
         }
+#endif
       }
     }
   }

@@ -126,7 +126,7 @@ Result<Case> make_case(Bench& bench, const ProductCase& c) {
   made.work.operations = 2.0 * n_matrices * c.rows * c.cols * c.columns;
   // As many rows as slots decode together, or a chunk of a prompt.
   const auto phase = c.columns <= 32 ? forward::Phase::kGenerate : forward::Phase::kPrefill;
-  const bool codes_are_read = phase == forward::Phase::kPrefill && data->op.reads_codes;
+  const bool codes_are_read = data->op.family(phase).reads_codes;
   if (codes_are_read) round_to_codes(data->x);
   if (phase == forward::Phase::kPrefill && bench.kernels().options().coopmat)
     made.arithmetic = Arithmetic::kCoopmat;

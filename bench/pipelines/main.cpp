@@ -66,7 +66,7 @@ Result<void> make_products(Kernels& kernels, const vk::Buffer& stand_in) {
                               {.x = none, .y = none, .x_stride = kFfnDim, .y_stride = kModelDim}));
     PREFLIGHT_TRY([[maybe_unused]] const auto gated,
                   forward::make_gate_up(kernels, gate, gate, none, kModelDim, none, kFfnDim));
-    // The same by integer dot products, where the tier has them: prefill of a layer's own matrices.
+    // The same by integer dot products, where the tier has them: a layer's own matrices.
     const forward::QuantisedInput quantised;
     PREFLIGHT_TRY(const auto dot_product, forward::make_product(kernels, down,
                                                                 {.x = none,

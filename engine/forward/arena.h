@@ -35,7 +35,7 @@ struct ArenaPlan {
   std::uint32_t context_tokens = 0;  ///< longest sequence
   std::uint32_t sliding_pages = 0, full_pages = 0;
   bool attention_tiles = false;  ///< attention keeps partial results of key ranges
-  bool quantised = false;        ///< products of prefill read their input in 8-bit blocks
+  bool quantised = false;        ///< products read their input in 8-bit blocks
   AttentionLayout sliding, full;
 
   [[nodiscard]] std::uint64_t arena_bytes(const model::ModelConfig& config, bool act16) const;

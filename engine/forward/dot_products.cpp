@@ -1,6 +1,5 @@
 #include "engine/forward/dot_products.h"
 
-#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -56,15 +55,19 @@ Result<ProductFamily> dot_products(Kernels& kernels, std::string_view op, const 
                                              gated ? kernels.act_suffix() : ""),
                                  n_bindings + 1, sizeof(params::MatmulParams),
                                  {shape.lanes, epilogue, kRowLanes, kColumnLanes}));
-  return ProductFamily{{{pipeline, kTileColumns, gated ? kTileRows / 2 : kTileRows}}};
+  return ProductFamily{.variants = {{pipeline, kTileColumns, gated ? kTileRows / 2 : kTileRows}},
+                       .reads_codes = true};
 }
 
 Result<QuantiseOp> QuantiseOp::create(Kernels& kernels, const vk::Slice& x, std::uint32_t x_stride,
                                       const QuantisedInput& to,
                                       std::span<const ProductOp* const> readers) {
   QuantiseOp made;
-  if (std::ranges::none_of(readers, [](const ProductOp* reader) { return reader->reads_codes; }))
-    return made;
+  for (const ProductOp* reader : readers) {
+    made.in_prefill_ |= reader->prefill.reads_codes;
+    made.in_generation_ |= reader->generate.reads_codes;
+  }
+  if (!made.in_prefill_ && !made.in_generation_) return made;
   PREFLIGHT_TRY(const vk::Pipeline* pipeline,
                 kernels.pipeline("quantise" + kernels.act_suffix(), params::kQuantiseBindings,
                                  sizeof(params::QuantiseParams), {kQuantiseLanes}));
@@ -77,8 +80,8 @@ Result<QuantiseOp> QuantiseOp::create(Kernels& kernels, const vk::Slice& x, std:
 }
 
 void QuantiseOp::record(vk::CommandList& list, std::uint32_t n_rows, Phase phase) const {
-  if (!op_ || phase != Phase::kPrefill) return;
-  op_->record(list, n_rows);
+  if (!(phase == Phase::kPrefill ? in_prefill_ : in_generation_)) return;
+  op_.record(list, n_rows);
   list.barrier();
 }
 

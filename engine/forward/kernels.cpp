@@ -18,6 +18,20 @@ constexpr std::array<std::uint32_t, 4> kColumns = {1, 2, 4, 8};
 constexpr std::array<std::uint32_t, 5> kNarrowColumns = {1, 2, 4, 8, 16};
 constexpr std::uint64_t kManyRows = 8192;
 
+/// The names and sizes by which the families of one kind of product differ.
+struct ProductKind {
+  const char* op;
+  const char* team_op;
+  std::uint32_t n_bindings;
+  std::uint32_t rows_per_lane;
+  std::uint32_t most_team_rows_per_lane;
+  bool is_gated;  ///< outputs are a product's input and have its format
+};
+constexpr ProductKind kMatmul = {
+    "matmul", "matvec", params::kMatmulBindings, params::kMatmulRowsPerLane, 2, false};
+constexpr ProductKind kGateUp = {
+    "gate_up", "gate_up_vec", params::kGateUpBindings, params::kGateUpRowsPerLane, 1, true};
+
 /// One lane to a weight row, or to a few: matmul.comp and gate_up.comp.
 Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const WeightShape& shape,
                                    std::uint32_t n_bindings, std::uint32_t rows_per_lane,
@@ -39,68 +53,60 @@ Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const Weigh
 
 /// Teams of invocations to a weight row: matvec.comp and gate_up_vec.comp. The variants differ in
 /// nothing that changes the order of a sum.
-Result<ProductFamily> teams_per_row(Kernels& kernels, const char* op, const WeightShape& shape,
-                                    std::uint32_t n_bindings, std::uint32_t most_rows_per_lane,
-                                    std::uint32_t epilogue) {
+Result<ProductFamily> teams_per_row(Kernels& kernels, const ProductKind& kind,
+                                    const WeightShape& shape, std::uint32_t epilogue,
+                                    bool reads_codes) {
   const Tuning& tuning = kernels.options().tuning;
   // Teams are whole subgroups. Where the layout's groups are wider than any, a team has several.
   const std::uint32_t subgroup = std::min(shape.lanes, kernels.device().max_subgroup_size);
   // A column's activations of one piece are 64 bytes: short enough to stay where a card keeps what
   // its lanes share, while the next piece is decoded.
   const std::uint32_t piece = std::min(tuning.narrow_piece, kernels.options().act16 ? 8u : 4u);
-  ProductFamily family;
+  const std::string shader =
+      reads_codes
+          ? fmt::format("{}_dot_{}{}", kind.team_op, shader_name(shape.type),
+                        kind.is_gated ? kernels.act_suffix() : "")
+          : fmt::format("{}_{}{}", kind.team_op, shader_name(shape.type), kernels.act_suffix());
+  ProductFamily family{.variants = {}, .reads_codes = reads_codes};
   for (const std::uint32_t columns : kNarrowColumns) {
     if (columns > tuning.narrow_columns) break;
     // Several columns load as much of the activations as of weights. A second weight row halves
     // that, and a matrix of many rows fills a card with half as many workgroups. With 16 columns
     // its 32 sums leave no register on the smallest of the cards.
     const bool several = columns >= 4 && columns <= 8;
-    const std::uint32_t rows_per_lane = several && shape.rows >= kManyRows ? most_rows_per_lane : 1;
-    PREFLIGHT_TRY(
-        const vk::Pipeline* pipeline,
-        kernels.pipeline(fmt::format("{}_{}{}", op, shader_name(shape.type), kernels.act_suffix()),
-                         n_bindings, sizeof(params::MatmulParams),
-                         {shape.lanes * kernels.narrow_teams(), shape.lanes, rows_per_lane, columns,
-                          piece, epilogue},
-                         subgroup));
+    const std::uint32_t rows_per_lane =
+        several && shape.rows >= kManyRows ? kind.most_team_rows_per_lane : 1;
+    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
+                  kernels.pipeline(shader, kind.n_bindings + (reads_codes ? 1 : 0),
+                                   sizeof(params::MatmulParams),
+                                   {shape.lanes * kernels.narrow_teams(), shape.lanes,
+                                    rows_per_lane, columns, piece, epilogue},
+                                   subgroup));
     family.variants.push_back({pipeline, columns, shape.lanes * rows_per_lane});
   }
   return family;
 }
 
-/// The names and sizes by which the families of one kind of product differ.
-struct ProductKind {
-  const char* op;
-  const char* team_op;
-  std::uint32_t n_bindings;
-  std::uint32_t rows_per_lane;
-  std::uint32_t most_team_rows_per_lane;
-};
-constexpr ProductKind kMatmul = {"matmul", "matvec", params::kMatmulBindings,
-                                 params::kMatmulRowsPerLane, 2};
-constexpr ProductKind kGateUp = {"gate_up", "gate_up_vec", params::kGateUpBindings,
-                                 params::kGateUpRowsPerLane, 1};
-
 /// The families of both phases. Where a device has none of its own for a phase, a lane has a row.
-/// op.reads_codes says whether prefill's is that of integer dot products.
+/// With `has_codes` the input lies there as codes, too, for families that read such.
 Result<void> add_families(ProductOp& op, Kernels& kernels, const ProductKind& kind,
-                          const WeightShape& shape, std::uint32_t epilogue) {
+                          const WeightShape& shape, std::uint32_t epilogue, bool has_codes) {
+  const bool dot = has_codes && has_dot_products(kernels, shape.type);
   const bool tiles = has_wide_products(kernels);
   const bool teams = kernels.narrow_teams() > 1;
   ProductFamily lanes;
-  if ((!tiles && !op.reads_codes) || !teams) {
+  if ((!tiles && !dot) || !teams) {
     PREFLIGHT_TRY(lanes, lane_per_row(kernels, kind.op, shape, kind.n_bindings, kind.rows_per_lane,
                                       epilogue));
   }
   op.prefill = op.generate = lanes;
-  if (op.reads_codes) {
+  if (dot) {
     PREFLIGHT_TRY(op.prefill, dot_products(kernels, kind.op, shape, kind.n_bindings, epilogue));
   } else if (tiles) {
     PREFLIGHT_TRY(op.prefill, wide_products(kernels, kind.op, shape, kind.n_bindings, epilogue));
   }
   if (teams) {
-    PREFLIGHT_TRY(op.generate, teams_per_row(kernels, kind.team_op, shape, kind.n_bindings,
-                                             kind.most_team_rows_per_lane, epilogue));
+    PREFLIGHT_TRY(op.generate, teams_per_row(kernels, kind, shape, epilogue, dot));
   }
   return {};
 }
@@ -111,16 +117,19 @@ template <std::size_t n>
 Result<ProductOp::Part> bind_part(Kernels& kernels, const ProductOp& op,
                                   const std::array<vk::Slice, n>& slices, std::size_t x,
                                   const QuantisedInput* quantised, const WeightPart& part) {
-  // Every pipeline of a family and, without codes, of both has the same bindings.
-  PREFLIGHT_TRY(const vk::BindingSet* generate,
-                kernels.bind(*op.generate.variants.front().pipeline, slices));
-  const vk::BindingSet* prefill = generate;
-  if (op.reads_codes) {
+  const auto bind = [&](const ProductFamily& family) -> Result<const vk::BindingSet*> {
+    const vk::Pipeline& any = *family.variants.front().pipeline;  // all have the same bindings
+    if (!family.reads_codes) return kernels.bind(any, slices);
     std::array<vk::Slice, n + 1> with_scales;
     std::ranges::copy(slices, with_scales.begin());
     with_scales[x] = quantised->codes;
     with_scales[n] = quantised->scales;
-    PREFLIGHT_TRY(prefill, kernels.bind(*op.prefill.variants.front().pipeline, with_scales));
+    return kernels.bind(any, with_scales);
+  };
+  PREFLIGHT_TRY(const vk::BindingSet* generate, bind(op.generate));
+  const vk::BindingSet* prefill = generate;
+  if (op.prefill.reads_codes != op.generate.reads_codes) {
+    PREFLIGHT_TRY(prefill, bind(op.prefill));
   }
   return ProductOp::Part{
       .prefill = prefill, .generate = generate, .first_row = part.first_row, .n_rows = part.n_rows};
@@ -183,8 +192,7 @@ const ProductFamily::Variant& ProductFamily::of(std::uint32_t n_columns) const {
 }
 
 void ProductOp::record(vk::CommandList& list, std::uint32_t n_columns, Phase phase) const {
-  const ProductFamily::Variant& variant =
-      (phase == Phase::kPrefill ? prefill : generate).of(n_columns);
+  const ProductFamily::Variant& variant = family(phase).of(n_columns);
   for (const Part& part : parts) {
     const params::MatmulParams push{.n_columns = n_columns,
                                     .n_blocks = n_blocks,
@@ -210,8 +218,8 @@ Result<ProductOp> make_product(Kernels& kernels, const WeightMatrix& weights,
                                  : options.soft_cap != 0 ? params::kEpilogueSoftCap
                                                          : params::kEpilogueNone;
   ProductOp op;
-  op.reads_codes = options.quantised != nullptr && has_dot_products(kernels, shape.type);
-  PREFLIGHT_TRY_VOID(add_families(op, kernels, kMatmul, shape, epilogue));
+  PREFLIGHT_TRY_VOID(
+      add_families(op, kernels, kMatmul, shape, epilogue, options.quantised != nullptr));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = options.x_stride / 4;
   op.y_stride = options.y_stride;
@@ -245,8 +253,8 @@ Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const
   const WeightShape& shape = gate.shape;
   PREFLIGHT_ASSERT(shape.type == up.shape.type && gate.parts.size() == up.parts.size());
   ProductOp op;
-  op.reads_codes = quantised != nullptr && has_dot_products(kernels, shape.type);
-  PREFLIGHT_TRY_VOID(add_families(op, kernels, kGateUp, shape, params::kEpilogueNone));
+  PREFLIGHT_TRY_VOID(
+      add_families(op, kernels, kGateUp, shape, params::kEpilogueNone, quantised != nullptr));
   op.n_blocks = shape.n_blocks;
   op.x_stride_vec4 = x_stride / 4;
   op.y_stride = y_stride;

@@ -24,7 +24,7 @@ struct KernelOptions {
   Tuning tuning;
   bool act16 = false;    ///< product inputs in float16 (tier f16)
   bool kv16 = true;      ///< KV pages in float16
-  bool dot = false;      ///< prefill by integer dot products (tier dot); needs can_run_dot()
+  bool dot = false;      ///< products by integer dot products (tier dot); needs can_run_dot()
   bool coopmat = false;  ///< prefill on matrix units (tier coopmat); needs act16 and coopmat_tile()
 };
 
@@ -103,6 +103,7 @@ struct ProductFamily {
     std::uint32_t rows_per_workgroup;  ///< output rows
   };
   std::vector<Variant> variants;  ///< columns ascending
+  bool reads_codes = false;       ///< the input is what QuantiseOp leaves; binds its scales too
 
   /// The narrowest that serves all columns at once, else the widest.
   [[nodiscard]] const Variant& of(std::uint32_t n_columns) const;
@@ -120,12 +121,14 @@ struct ProductOp {
     std::uint32_t first_row, n_rows;
   };
   ProductFamily prefill, generate;
-  bool reads_codes = false;  ///< prefill reads its input as QuantiseOp leaves it
   std::vector<Part> parts;
   std::uint32_t n_blocks = 0, x_stride_vec4 = 0, y_stride = 0, y_offset = 0;
   bool gather = false;
   float soft_cap = 0;
 
+  [[nodiscard]] const ProductFamily& family(Phase phase) const {
+    return phase == Phase::kPrefill ? prefill : generate;
+  }
   void record(vk::CommandList& list, std::uint32_t n_columns, Phase phase) const;
 };
 
@@ -137,7 +140,7 @@ struct ProductOptions {
   const vk::Slice* gather_rows = nullptr;  ///< activation row of each column; null: in order
   const vk::Slice* bias = nullptr;
   float soft_cap = 0;  ///< 0: none
-  /// Where a QuantiseOp rounds x before prefill; null: nowhere, and no product reads it so.
+  /// Where a QuantiseOp rounds x; null: nowhere, and no product reads it so.
   const QuantisedInput* quantised = nullptr;
 };
 

@@ -54,8 +54,9 @@ class SelfTest {
 
   Result<void> norm();
   /// Rounds what the norm left to codes and compares them with the twin's; then the values that
-  /// the device's own codes stand for. Those of the norm where prefill does not read codes.
-  Result<std::vector<float>> prefill_input(std::span<const float> normed, const ProductOp& reader);
+  /// the device's own codes stand for. Those of the norm where the phase does not read codes.
+  Result<std::vector<float>> product_input(std::span<const float> normed, const ProductOp& reader,
+                                           Phase phase);
   Result<void> product();
   Result<void> attention(std::uint32_t layer);
   Result<void> choice();
@@ -158,16 +159,16 @@ Result<void> SelfTest::norm() {
                  [&](std::size_t i) { return std::abs(want[i]) * relative + 1e-7; });
 }
 
-Result<std::vector<float>> SelfTest::prefill_input(std::span<const float> normed,
-                                                   const ProductOp& reader) {
+Result<std::vector<float>> SelfTest::product_input(std::span<const float> normed,
+                                                   const ProductOp& reader, Phase phase) {
   std::vector<float> values(normed.begin(), normed.end());
-  if (!reader.reads_codes) return values;
+  if (!reader.family(phase).reads_codes) return values;
   const std::array<const ProductOp*, 1> readers = {&reader};
   PREFLIGHT_TRY(
       const QuantiseOp op,
       QuantiseOp::create(s_.kernels, vk::whole(s_.arena.normed), dim_,
                          {vk::whole(s_.arena.codes), vk::whole(s_.arena.code_scales)}, readers));
-  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, kRows, Phase::kPrefill); }));
+  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, kRows, phase); }));
   const params::QuantiseParams p{.n_blocks = dim_ / params::kWeightBlock};
   std::vector<std::int8_t> codes(values.size());
   PREFLIGHT_TRY_VOID(s_.uploader.read(s_.arena.codes, 0, std::as_writable_bytes(std::span(codes))));
@@ -207,7 +208,6 @@ Result<void> SelfTest::product() {
                                                   .x_stride = dim_,
                                                   .y_stride = layout.qkv_values,
                                                   .quantised = &quantised}));
-  PREFLIGHT_TRY(const auto prefill_x, prefill_input(x, op));
   const auto n_rows = static_cast<std::uint32_t>(weight.size() / config_.model_dim);
   params::MatmulParams p{.n_columns = 1,
                          .n_blocks = matrix.shape.n_blocks,
@@ -221,6 +221,7 @@ Result<void> SelfTest::product() {
                                        {Phase::kGenerate, 2u},
                                        {Phase::kGenerate, kRows},
                                        {Phase::kPrefill, kRows}}) {
+    PREFLIGHT_TRY(const auto multiplied, product_input(x, op, phase));
     const std::vector<float> nothing(std::size_t{columns} * layout.qkv_values, 0.0f);
     PREFLIGHT_TRY_VOID(write(s_.arena.qkv, nothing));
     PREFLIGHT_TRY_VOID(
@@ -233,7 +234,6 @@ Result<void> SelfTest::product() {
     }
     p.n_columns = columns;
     std::vector<float> want(got.size());
-    const auto& multiplied = phase == Phase::kPrefill ? prefill_x : x;
     reference::matmul(weight, multiplied, want, {}, {}, p);
     // The most that a float32 sum can be off, whatever its order; matrix units get weights rounded
     // to float16, in the driver's direction, and may keep fewer bits between their additions.

@@ -84,31 +84,25 @@ float half_to_float(std::uint16_t half) {
   return sign != 0 ? -magnitude : magnitude;
 }
 
-/// The low nibbles of 8 bytes as one word, first byte lowest.
-std::uint32_t join_nibbles(std::uint64_t bytes) {
-  std::uint64_t x = bytes & 0x0f0f0f0f0f0f0f0full;
-  x = (x | (x >> 4)) & 0x00ff00ff00ff00ffull;
-  x = (x | (x >> 8)) & 0x0000ffff0000ffffull;
-  return static_cast<std::uint32_t>(x | (x >> 16));
-}
-
-/// 32 nibbles, value i at nibble i % 8 of word i / 8, from 32 bytes' low or high halves.
+/// 32 nibbles from 32 bytes' low or high halves: value i is in byte i % 4 of word i / 8, the low
+/// half for the first four values of a word. So a mask makes four neighbours the bytes of a word.
 std::array<std::uint32_t, 4> nibble_words(const std::byte* bytes, bool high) {
+  constexpr std::uint32_t kLowHalves = 0x0f0f0f0f;
+  const std::uint32_t shift = high ? 4 : 0;
   std::array<std::uint32_t, 4> words;
-  for (std::size_t c = 0; c < 4; c++) {
-    std::uint64_t eight;
-    std::memcpy(&eight, bytes + 8 * c, sizeof eight);
-    words[c] = join_nibbles(high ? eight >> 4 : eight);
-  }
+  for (std::size_t w = 0; w < words.size(); w++)
+    words[w] = ((load_u32(bytes + 8 * w) >> shift) & kLowHalves) |
+               ((load_u32(bytes + 8 * w + 4) >> shift) & kLowHalves) << 4;
   return words;
 }
 
-/// The low two bits of 8 bytes as one word, first byte lowest.
-std::uint16_t join_pairs(std::uint64_t bytes) {
-  std::uint64_t x = bytes & 0x0303030303030303ull;
-  x = (x | (x >> 6)) & 0x000f000f000f000full;
-  x = (x | (x >> 12)) & 0x000000ff000000ffull;
-  return static_cast<std::uint16_t>(x | (x >> 24));
+/// Bits `shift` and `shift` + 1 of 32 bytes: value i is in byte i % 4 of word i / 16, at twice
+/// i / 4 % 4.
+std::array<std::uint32_t, 2> pair_words(const std::byte* bytes, std::uint32_t shift) {
+  std::array<std::uint32_t, 2> words{};
+  for (std::uint32_t q = 0; q < 8; q++)
+    words[q / 4] |= ((load_u32(bytes + 4 * q) >> shift) & 0x03030303) << (2 * (q % 4));
+  return words;
 }
 
 /// Writes one row into its lane of a group's planes. `row` is the packed row of the file.
@@ -261,12 +255,7 @@ void RowPacker::high(const std::byte* row, std::uint32_t lane, std::span<std::by
     const std::uint32_t n = (b % 8) / 4;
     const std::uint32_t j = b % 4;
     const std::byte* h = row + std::uint64_t{b / 8} * 210 + 128 + 32 * n;
-    std::array<std::uint16_t, 4> words;
-    for (std::size_t i = 0; i < words.size(); i++) {
-      std::uint64_t eight;
-      std::memcpy(&eight, h + 8 * i, sizeof eight);
-      words[i] = join_pairs(eight >> (2 * j));
-    }
+    const auto words = pair_words(h, 2 * j);
     std::memcpy(plane.data() + (std::uint64_t{b} * shape_.lanes + lane) * 8, words.data(), 8);
   }
 }

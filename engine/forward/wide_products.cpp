@@ -49,7 +49,7 @@ Result<ProductFamily> coopmat_products(Kernels& kernels, std::string_view op,
                                   tile->fragment.n, tile->fragment.k, tile->rows, tile->columns,
                                   tile->subgroup_rows, tile->subgroup_columns},
                                  tile->subgroup_size));
-  return ProductFamily{{{pipeline, tile->columns, outputs(op, tile->rows)}}};
+  return ProductFamily{.variants = {{pipeline, tile->columns, outputs(op, tile->rows)}}};
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ Result<ProductFamily> wide_products(Kernels& kernels, std::string_view op, const
                     fmt::format("{}_tiled_{}{}", op, shader_name(shape.type), kernels.act_suffix()),
                     n_bindings, sizeof(params::MatmulParams),
                     {shape.lanes, epilogue, kRowLanes, kColumnLanes}));
-  return ProductFamily{{{pipeline, kTileColumns, outputs(op, kTileRows)}}};
+  return ProductFamily{.variants = {{pipeline, kTileColumns, outputs(op, kTileRows)}}};
 }
 
 }  // namespace preflight::forward

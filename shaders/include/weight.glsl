@@ -45,7 +45,7 @@ vec2 scale_and_minimum(const uvec3 p, const uint k) {
 }
 #endif
 
-#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q6_K)
+#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q4_K) || defined(WEIGHT_Q6_K)
 // A code as a float without moving it to the word's end and converting it: its bits stand in the
 // mantissa under the exponent at which bit `at` counts 1, so the float is base(at) + code. Shifts by
 // a constant serve several codes of a word, and a conversion is slow on many devices.
@@ -55,12 +55,23 @@ float over_base(const uint word, const uint mask, const uint at) {
 float base(const uint at) { return float(1u << (23u - at)); }
 #endif
 
+#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q4_K)
+// Codes of weights 4 * q to 4 * q + 3 less `zero`: the low or the high halves of a word's bytes.
+vec4 nibble_codes(const uint word, const uint q, const float zero) {
+  const uint up = word << 11;
+  const uint down = word >> 9;
+  if ((q & 1) == 0)
+    return vec4(over_base(up, 15, 11), over_base(up, 15, 19), over_base(word, 15, 16), over_base(down, 15, 15)) -
+           (vec4(base(11), base(19), base(16), base(15)) + zero);
+  return vec4(over_base(up, 15, 15), over_base(word, 15, 12), over_base(down, 15, 11), over_base(down, 15, 19)) -
+         (vec4(base(15), base(12), base(11), base(19)) + zero);
+}
+#endif
+
 #if defined(WEIGHT_Q6_K)
-// The same of a code with its low 4 bits at `at` of a word and its high 2 at `from` of another.
-float six_bits(const uint word, const uint at, const uint high, const uint from) {
-  const uint to = at + 4;
-  const uint moved = from < to ? high << (to - from) : high >> (from - to);
-  return over_base((word & (15u << at)) | (moved & (3u << to)), 63, at);
+// The same of a code of six bits: its low four at `at` of a word, its high two above them in another.
+float six_bits(const uint low, const uint high, const uint at) {
+  return over_base((low & (15u << at)) | (high & (48u << at)), 63, at);
 }
 #endif
 
@@ -81,27 +92,23 @@ vec4 weight_codes(const WeightBlock b, const uint q) {
   const uint w = b.quants[q / 4][q % 4];
   return vec4(signed_byte(w, 0), signed_byte(w, 1), signed_byte(w, 2), signed_byte(w, 3));
 #elif defined(WEIGHT_Q4_0)
-  const uint w = b.quants[0][q / 2];
-  if ((q & 1) == 0) {
-    const uint up = w << 11;
-    return vec4(over_base(up, 15, 11), over_base(up, 15, 15), over_base(up, 15, 19), over_base(w, 15, 12)) -
-           (vec4(base(11), base(15), base(19), base(12)) + 8.0);
-  }
-  const uint down = w >> 9;
-  return vec4(over_base(w, 15, 16), over_base(down, 15, 11), over_base(down, 15, 15), over_base(down, 15, 19)) -
-         (vec4(base(16), base(11), base(15), base(19)) + 8.0);
+  return nibble_codes(b.quants[0][q / 2], q, 8.0);
 #else
+  // Bytes hold the weights' low bits in one half, and their high bits at 2 * (q % 4).
   const uint w = b.quants[0][q / 2];
   const uint h = b.high[q / 4];
-  const uint from = 8 * (q % 4);  // of the first two high bits
-  if ((q & 1) == 0)
-    return vec4(six_bits(w, 0, h, from), six_bits(w, 4, h, from + 2), six_bits(w, 8, h, from + 4),
-                six_bits(w, 12, h, from + 6)) -
-           (vec4(base(0), base(4), base(8), base(12)) + 32.0);
-  const uint down = w >> 12;
-  return vec4(six_bits(w, 16, h, from), six_bits(down, 8, h, from + 2), six_bits(down, 12, h, from + 4),
-              six_bits(down, 16, h, from + 6)) -
-         (vec4(base(16), base(8), base(12), base(16)) + 32.0);
+  const uint w_down = w >> 12;
+  const uint from = 2 * (q % 4);
+  if ((q & 1) == 0) {
+    const uint up = h << (4 - from);
+    const uint down = h >> (8 + from);
+    return vec4(six_bits(w, up, 0), six_bits(w, up, 8), six_bits(w, up, 16), six_bits(w_down, down, 12)) -
+           (vec4(base(0), base(8), base(16), base(12)) + 32.0);
+  }
+  const uint up = h << (8 - from);
+  const uint down = h >> (4 + from);
+  return vec4(six_bits(w, up, 4), six_bits(w, up, 12), six_bits(w_down, down, 8), six_bits(w_down, down, 16)) -
+         (vec4(base(4), base(12), base(8), base(16)) + 32.0);
 #endif
 }
 #endif
@@ -127,9 +134,7 @@ vec4 weight_values(const WeightBlock b, const uint q) {
   precise const vec4 value = scaled + b.shift[q / 4];
   return value;
 #else
-  const uint nibbles = b.quants[0][q / 2] >> (16 * (q & 1));
-  const uvec4 low = uvec4(nibbles & 15, (nibbles >> 4) & 15, (nibbles >> 8) & 15, (nibbles >> 12) & 15);
-  precise const vec4 scaled = b.scale.x * vec4(low);
+  precise const vec4 scaled = b.scale.x * nibble_codes(b.quants[0][q / 2], q, 0.0);
   precise const vec4 value = scaled + b.shift.x;
   return value;
 #endif

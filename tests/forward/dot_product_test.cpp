@@ -1,4 +1,5 @@
-// quantise.comp and matmul_dot.comp against their twins, through the host code that ships.
+// quantise.comp and the products that read its codes against their twins, through the host code
+// that ships.
 
 #include <algorithm>
 #include <array>
@@ -60,7 +61,7 @@ class DotTest : public ForwardTest {
               .scales = untouched(n_blocks * 2),
               .values = std::vector<float>(x.size())};
     ProductOp reader;
-    reader.reads_codes = true;
+    reader.prefill.reads_codes = true;
     const std::array<const ProductOp*, 1> readers = {&reader};
     const QuantiseOp op =
         must(QuantiseOp::create(k, vk::whole(rows.x), cols, rows.quantised(), readers));
@@ -153,8 +154,8 @@ TEST_P(DotProduct, MatchesTheTwin) {
                                               .y_stride = y_stride,
                                               .y_offset = 3,
                                               .quantised = &quantised}));
-      ASSERT_TRUE(op.reads_codes);
-      run([&](vk::CommandList& list) { op.record(list, n, Phase::kPrefill); });
+      ASSERT_TRUE(op.family(variant.phase()).reads_codes);
+      run([&](vk::CommandList& list) { op.record(list, n, variant.phase()); });
       const params::MatmulParams p{.n_columns = n,
                                    .n_blocks = matrix.shape.n_blocks,
                                    .n_rows = rows,
@@ -190,8 +191,8 @@ TEST_P(DotProduct, GateUpMatchesTheTwin) {
     const vk::Buffer y = untouched(std::size_t{kColumns} * padded(rows), variant.act16);
     const ProductOp op = must(make_gate_up(k, gate_matrix, up_matrix, vk::whole(x.x), cols,
                                            vk::whole(y), padded(rows), &quantised));
-    ASSERT_TRUE(op.reads_codes);
-    run([&](vk::CommandList& list) { op.record(list, kColumns, Phase::kPrefill); });
+    ASSERT_TRUE(op.family(variant.phase()).reads_codes);
+    run([&](vk::CommandList& list) { op.record(list, kColumns, variant.phase()); });
     const params::MatmulParams p{.n_columns = kColumns,
                                  .n_blocks = gate_matrix.shape.n_blocks,
                                  .n_rows = rows,
@@ -242,7 +243,7 @@ TEST_P(DotProduct, EveryWeightIsTheFiles) {
                                           .x_stride = kCols,
                                           .y_stride = kRows,
                                           .quantised = &quantised}));
-  run([&](vk::CommandList& list) { op.record(list, kCols, Phase::kPrefill); });
+  run([&](vk::CommandList& list) { op.record(list, kCols, variant.phase()); });
   const auto got = read_values(y, std::size_t{kCols} * kRows);
   float largest = 0;
   for (const float value : w.values) largest = std::max(largest, std::abs(value));
@@ -278,8 +279,8 @@ TEST_P(DotProduct, RowsAreBitEqualInAnyCompany) {
     const ProductOp gate_op = must(make_gate_up(k, matrix, up_matrix, vk::whole(in.x), cols,
                                                 vk::whole(gated), padded(kRows), &quantised));
     run([&](vk::CommandList& list) {
-      op.record(list, n, Phase::kPrefill);
-      gate_op.record(list, n, Phase::kPrefill);
+      op.record(list, n, variant.phase());
+      gate_op.record(list, n, variant.phase());
     });
     return std::pair(read_values(y, std::size_t{n} * kRows),
                      read_values(gated, std::size_t{n} * padded(kRows), variant.act16));
@@ -292,14 +293,19 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values(TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
                                      TensorType::kQ6_K),
                      testing::Values(Variant{.dot = true}, Variant{.act16 = true, .dot = true},
-                                     Variant{.act16 = true, .wide = true, .dot = true})),
+                                     Variant{.act16 = true, .wide = true, .dot = true},
+                                     Variant{.narrow = true, .dot = true},
+                                     Variant{.act16 = true, .narrow = true, .dot = true})),
     [](const auto& instance) {
       return std::string(model::type_name(std::get<0>(instance.param))) +
              std::get<1>(instance.param).name();
     });
 
-TEST_F(DotTest, GatherSoftCapAndBias) {
-  Kernels& k = kernels({.dot = true});
+class DotEpilogue : public DotTest, public testing::WithParamInterface<Variant> {};
+
+TEST_P(DotEpilogue, GatherSoftCapAndBias) {
+  const Variant& variant = GetParam();
+  Kernels& k = kernels(variant);
   constexpr std::uint32_t kRows = 45, kCols = 64;
   const RandomMatrix w(TensorType::kQ4_0, kRows, kCols, 6);
   const WeightMatrix matrix = load(w, k);
@@ -329,7 +335,7 @@ TEST_F(DotTest, GatherSoftCapAndBias) {
     full.y_stride = kRows;
     full.quantised = &quantised;
     const ProductOp op = must(make_product(k, matrix, full));
-    run([&](vk::CommandList& list) { op.record(list, n, Phase::kPrefill); });
+    run([&](vk::CommandList& list) { op.record(list, n, variant.phase()); });
     std::vector<float> want(std::size_t{n} * kRows);
     reference::matmul(w.values, x.values, want, gather, added, p);
     // As in product_test.cpp: sums of magnitudes of at most 30, and tanh.
@@ -341,7 +347,12 @@ TEST_F(DotTest, GatherSoftCapAndBias) {
   product({.x = {}, .y = {}, .bias = &bias_slice}, bias);
 }
 
-// Generation reads the input itself, and so does prefill of a type without codes.
+INSTANTIATE_TEST_SUITE_P(Variants, DotEpilogue,
+                         testing::Values(Variant{.dot = true},
+                                         Variant{.narrow = true, .dot = true}),
+                         [](const auto& instance) { return instance.param.name(); });
+
+// Generation without teams reads the input itself, and so does prefill of a type without codes.
 TEST_F(DotTest, WhatIsNoDotProductIsAsInOtherTiers) {
   Kernels& k = kernels({.act16 = true, .dot = true});
   Kernels& without = kernels({.act16 = true});

@@ -49,12 +49,12 @@ struct Variant {
   bool tiles = false;     ///< prefill in tiles, as on a graphics card
   bool coopmat = false;   ///< prefill on matrix units; goes with act16
   bool narrow = false;    ///< weight rows shared out among teams, as on a graphics card
-  bool dot = false;       ///< prefill by integer dot products
+  bool dot = false;       ///< integer dot products: of prefill, with narrow of generation
   bool passed = false;    ///< activations go from lane to lane, as on the newer llvmpipe
   bool shuffled = false;  ///< the same as on the older
   /// The phase whose products this variant is about.
   [[nodiscard]] Phase phase() const {
-    return tiles || coopmat ? Phase::kPrefill : Phase::kGenerate;
+    return tiles || coopmat || (dot && !narrow) ? Phase::kPrefill : Phase::kGenerate;
   }
   [[nodiscard]] std::string name() const;
 };
