@@ -25,6 +25,7 @@
 #include "engine/forward/wide_products.h"
 #include "engine/model/blocks.h"
 #include "shaders/params/argmax.h"
+#include "shaders/params/draft.h"
 #include "shaders/params/embed.h"
 #include "shaders/params/norm.h"
 #include "vk/buffer.h"
@@ -129,6 +130,22 @@ Result<void> make_small(Kernels& kernels, const vk::Buffer& stand_in) {
                   kernels.pipeline("argmax", params::kArgmaxBindings, sizeof(params::ArgmaxParams),
                                    {tuning.argmax_lanes, merge}));
   }
+  PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* patches,
+                kernels.pipeline("patch_norm" + kernels.act_suffix(), params::kPatchNormBindings,
+                                 sizeof(params::PatchNormParams), {tuning.norm_lanes}));
+  PREFLIGHT_TRY(
+      [[maybe_unused]] const vk::Pipeline* positions,
+      kernels.pipeline("patch_position" + kernels.act_suffix(), params::kPatchPositionBindings,
+                       sizeof(params::PatchPositionParams), {tuning.norm_lanes}));
+  PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* next,
+                kernels.pipeline("draft_next", params::kDraftNextBindings,
+                                 sizeof(params::DraftNextParams), {}));
+  for (const std::string& suffix :
+       {kernels.act_suffix(), std::string(kernels.options().act16 ? "_act16_hidden16" : "")}) {
+    PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* input,
+                  kernels.pipeline("draft_input" + suffix, params::kDraftInputBindings,
+                                   sizeof(params::DraftInputParams), {tuning.norm_lanes}));
+  }
   // The sampler makes its own; what is bound is never read.
   PREFLIGHT_TRY([[maybe_unused]] const forward::Sampler sampler,
                 forward::Sampler::create(kernels, kVocab,
@@ -183,8 +200,8 @@ Result<void> print_statistics(const vk::Device& device, const Kernels& kernels,
   return {};
 }
 
-/// Everything that the engine takes on the device in its own tier, and the prefill products of the
-/// tiers that can be asked for: integer dot products where they are the device's own.
+/// Everything that the engine takes on the device in its own tier, and the products of the tiers
+/// that can be asked for: integer dot products where they are the device's own.
 Result<void> run(const std::string& device_name, const std::string& name) {
   PREFLIGHT_TRY(vk::Device device,
                 vk::Device::create({.name_contains = device_name, .pipeline_statistics = true}));

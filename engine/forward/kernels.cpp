@@ -42,6 +42,7 @@ Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const Weigh
   const std::string suffix = loads == ActivationLoads::kShuffle ? "_shuffle" : kernels.act_suffix();
   ProductFamily family;
   for (const std::uint32_t columns : kColumns) {
+    if (columns > kernels.options().tuning.narrow_columns) break;
     PREFLIGHT_TRY(
         const vk::Pipeline* pipeline,
         kernels.pipeline(fmt::format("{}_{}_c{}{}", op, shader_name(shape.type), columns, suffix),
