@@ -24,6 +24,12 @@ Work with_proposal(Work work, const Proposal& proposal) {
   return work;
 }
 
+Result<void> check_pending(const Sequence& sequence) {
+  if (!sequence.pending.empty()) return {};
+  return fail(ErrorCode::kInvalidInput,
+              "generation needs a token to go on from: the sequence is empty or ends in an image");
+}
+
 /// How the rows' tokens are drawn; empty where all are greedy.
 std::vector<params::SampleRow> sampling_of(std::span<const Round> rounds,
                                            std::span<const WantedRow> wanted) {
@@ -44,6 +50,32 @@ std::vector<params::SampleRow> sampling_of(std::span<const Round> rounds,
 
 }  // namespace
 
+Result<std::vector<std::int32_t>> Engine::verify(SequenceId sequence,
+                                                 std::span<const std::int32_t> drafts) {
+  Impl& impl = *impl_;
+  PREFLIGHT_TRY_VOID(check_pending(impl.at(sequence)));
+  Proposal proposal;
+  proposal.drafted.assign(drafts.begin(), drafts.end());
+  Work work = with_proposal(impl.work_of(sequence, {}), proposal);
+  work.tentative = true;
+  kv::SequencePages& pages = work.sequence->pages;
+  const std::uint32_t length = pages.length();
+  std::vector<std::int32_t> ids;
+  const auto take_rows = [&](std::span<const WantedRow> wanted) -> Result<void> {
+    std::vector<std::uint32_t> rows;
+    for (const WantedRow& row : wanted) rows.push_back(row.row);
+    const std::vector<std::span<const std::uint32_t>> masks(rows.size(), impl.free_text_mask);
+    PREFLIGHT_TRY(const std::vector<params::ArgmaxEntry> best, impl.decoder->head(rows, masks));
+    for (std::size_t i = 0; i < rows.size(); i++)
+      ids.push_back(static_cast<std::int32_t>(best[i].token));
+    return {};
+  };
+  PREFLIGHT_TRY_VOID(impl.scheduler->run({&work, 1}, forward::Phase::kGenerate, take_rows,
+                                         [](std::uint32_t) {}, {}));
+  pages.truncate(*impl.pools, length);
+  return ids;
+}
+
 Result<std::vector<Generation>> Engine::generate(
     std::span<const GenerateRow> rows, const Cancelled& cancelled,
     const std::function<void(std::size_t row, std::int32_t id)>& on_token) {
@@ -53,10 +85,7 @@ Result<std::vector<Generation>> Engine::generate(
 
   std::vector<Answer> answers;
   for (const GenerateRow& row : rows) {
-    if (impl.at(row.sequence).pending.empty())
-      return fail(
-          ErrorCode::kInvalidInput,
-          "generation needs a token to go on from: the sequence is empty or ends in an image");
+    PREFLIGHT_TRY_VOID(check_pending(impl.at(row.sequence)));
     const double expected = impl.drafting->planner().expected_acceptance();
     PREFLIGHT_TRY_VOID(check_sampling(row.sampling));
     answers.push_back({.sequence = row.sequence,

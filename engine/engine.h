@@ -227,6 +227,12 @@ class Engine {
   [[nodiscard]] Result<DraftTrace> draft(SequenceId sequence, std::span<const Input> inputs,
                                          std::int32_t token, std::uint32_t n_drafts);
 
+  /// A round's verification alone: the pending token and `drafts` behind it in one step of
+  /// generation. What follows each of them, greedily: [drafts.size() + 1]. The sequence stays as it
+  /// was. For measurement. Errors: kInvalidInput where nothing is pending.
+  [[nodiscard]] Result<std::vector<std::int32_t>> verify(SequenceId sequence,
+                                                         std::span<const std::int32_t> drafts);
+
   /// Continues all rows, decoded together. The rows' results are independent of their company, and
   /// the same with and without a drafter. `on_token(row, id)` is called as tokens come.
   [[nodiscard]] Result<std::vector<Generation>> generate(

@@ -15,7 +15,7 @@ std::uint32_t ModelOptions::context_tokens() const {
   for (const std::string& text : prompts) longest_prompt = std::max(longest_prompt, text.size());
   const auto drafted = static_cast<std::uint32_t>(longest_prompt) + 2 * (decode_tokens + 2 * kPage);
   return std::max({most(prefill_tokens), most(depth_tokens) + decode_tokens, together,
-                   prompts.empty() ? 0 : drafted}) +
+                   2 * (most(verify_drafts) + 2 * kPage), prompts.empty() ? 0 : drafted}) +
          kPage;
 }
 

@@ -19,9 +19,11 @@ struct ModelOptions {
   std::vector<std::uint32_t> prefill_tokens;  ///< lengths of prompts
   std::vector<std::uint32_t> depth_tokens;    ///< in the cache before one row decodes
   std::vector<std::uint32_t> decode_rows;     ///< sequences decoded together from depth 0
+  std::vector<std::uint32_t> verify_drafts;   ///< of one sequence, in one step
   std::uint32_t decode_tokens = 16;           ///< steps of each decode measurement
   std::uint32_t repeats = 3;
-  bool start = false;  ///< from the start of a process to its first token, cold and warm
+  bool limits = false;  ///< what the device and the file can do, and the figures' shares of it
+  bool start = false;   ///< from the start of a process to its first token, cold and warm
   std::filesystem::path csv, json;
 
   /// Positions that all measurements need together.

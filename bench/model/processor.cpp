@@ -53,9 +53,8 @@ bool has_fma() { return false; }
 
 }  // namespace
 
-Result<std::vector<Figure>> measure_processor(const engine::Engine& engine,
-                                              const ModelOptions& options) {
-  if (!engine.device().software) return std::vector<Figure>{};
+Result<std::vector<Figure>> measure_processor(const Subject& subject, const ModelOptions& options) {
+  if (!subject.device.software) return std::vector<Figure>{};
   const unsigned n = std::max(1u, std::thread::hardware_concurrency());
   std::vector<std::vector<std::uint64_t>> words(n);
   for (auto& own : words) own.assign(kReadBytes / n / sizeof(std::uint64_t), 1);
@@ -76,18 +75,6 @@ Result<std::vector<Figure>> measure_processor(const engine::Engine& engine,
   }
   figures.push_back(Figure::of("processor_fma_256", "GFLOP/s", std::move(fma)));
   return figures;
-}
-
-std::vector<Figure> share_of_read(const std::vector<Figure>& figures, std::uint64_t model_bytes) {
-  const auto find = [&](const char* test) {
-    return std::find_if(figures.begin(), figures.end(),
-                        [&](const Figure& f) { return f.test == test; });
-  };
-  const auto decode = find("decode_depth_0"), read = find("processor_read");
-  if (decode == figures.end() || read == figures.end()) return {};
-  const double scale = static_cast<double>(model_bytes) / (read->most * 1e9);
-  return {Figure{"decode_depth_0_of_read", "share", decode->median * scale, decode->least * scale,
-                 decode->most * scale}};
 }
 
 }  // namespace preflight::bench

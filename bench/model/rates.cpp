@@ -1,5 +1,6 @@
 #include "bench/model/rates.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include <fmt/format.h>
@@ -94,6 +95,52 @@ Result<std::vector<Figure>> measure_rows(engine::Engine& engine, const ModelOpti
     }
     figures.push_back(Figure::of(fmt::format("decode_rows_{}", n), "tokens/s", std::move(samples)));
   }
+  return figures;
+}
+
+Result<std::vector<Figure>> measure_verify(engine::Engine& engine, const ModelOptions& options) {
+  std::vector<Figure> figures;
+  if (options.verify_drafts.empty()) return figures;
+  PREFLIGHT_TRY(const engine::SequenceId sequence, engine.open());
+  PREFLIGHT_TRY(const auto inputs, prompt(engine, 1, 1));
+  PREFLIGHT_TRY_VOID(engine.prefill(sequence, inputs));
+  std::vector<std::int32_t> ids;
+  PREFLIGHT_TRY(const engine::SequenceId writer, engine.fork(sequence));
+  engine::GenerateRow row;
+  row.sequence = writer;
+  row.max_tokens = 1;
+  row.draft = false;
+  for (std::uint32_t i = 0; i <= std::ranges::max(options.verify_drafts); i++) {
+    PREFLIGHT_TRY(const auto written, engine.generate({&row, 1}));
+    ids.push_back(written.front().ids.front());
+  }
+  engine.close(writer);
+
+  const auto step_ms = [&](std::uint32_t n_drafts) -> Result<Figure> {
+    std::vector<double> samples;
+    // One more than is kept, as in prefill.
+    for (std::uint32_t i = 0; i < options.repeats + 1; i++) {
+      const auto start = Clock::now();
+      PREFLIGHT_TRY(const auto follow, engine.verify(sequence, std::span(ids).first(n_drafts)));
+      if (i > 0) samples.push_back(1e3 * seconds_since(start));
+      if (!std::ranges::equal(follow, std::span(ids).first(n_drafts + 1)))
+        return fail(
+            ErrorCode::kInternal,
+            fmt::format("{} drafts in one step give other tokens than steps of one row", n_drafts));
+    }
+    return Figure::of(fmt::format("verify_{}", n_drafts), "ms", std::move(samples));
+  };
+  PREFLIGHT_TRY(const Figure one, step_ms(0));
+  for (const std::uint32_t n : options.verify_drafts) {
+    PREFLIGHT_TRY(const Figure step, step_ms(n));
+    figures.push_back(step);
+    figures.push_back({.test = fmt::format("verify_{}_of_one_row", n),
+                       .unit = "times",
+                       .median = step.median / one.median,
+                       .least = step.least / one.median,
+                       .most = step.most / one.median});
+  }
+  engine.close(sequence);
   return figures;
 }
 

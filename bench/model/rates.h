@@ -19,4 +19,9 @@ namespace preflight::bench {
 [[nodiscard]] Result<std::vector<Figure>> measure_rows(engine::Engine& engine,
                                                        const ModelOptions& options);
 
+/// Verification of so many drafts of one sequence: milliseconds of the step, and how many times a
+/// step of one row that is. kInternal where a step of drafts that decoding wrote does not agree.
+[[nodiscard]] Result<std::vector<Figure>> measure_verify(engine::Engine& engine,
+                                                         const ModelOptions& options);
+
 }  // namespace preflight::bench

@@ -28,13 +28,18 @@ Figure Figure::of(std::string test, std::string unit, std::vector<double> sample
   return {std::move(test), std::move(unit), median, samples.front(), samples.back()};
 }
 
-Result<void> report(const ModelOptions& options, const engine::Engine& engine,
+const Figure* find(const std::vector<Figure>& figures, std::string_view test) {
+  const auto at = std::ranges::find(figures, test, &Figure::test);
+  return at == figures.end() ? nullptr : &*at;
+}
+
+Result<void> report(const ModelOptions& options, const Subject& subject,
                     const std::vector<Figure>& figures) {
-  const vk::DeviceDescription& device = engine.device();
+  const vk::DeviceDescription& device = subject.device;
   const std::string driver = fmt::format("{} {}", device.driver_name, device.driver_version);
   fmt::print("{}\n{}, {}, tier {}\n\n{:<24} {:>12} {:>12} {:>12}  unit\n",
-             options.model.filename().string(), device.name, driver, vk::name(engine.tier()),
-             "test", "median", "min", "max");
+             options.model.filename().string(), device.name, driver, vk::name(subject.tier), "test",
+             "median", "min", "max");
   for (const Figure& f : figures)
     fmt::print("{:<24} {:>12.5g} {:>12.5g} {:>12.5g}  {}\n", f.test, f.median, f.least, f.most,
                f.unit);
@@ -43,14 +48,15 @@ Result<void> report(const ModelOptions& options, const engine::Engine& engine,
     std::string text = "device,driver,tier,model,test,unit,median,min,max\n";
     for (const Figure& f : figures)
       text += fmt::format("\"{}\",\"{}\",{},{},{},{},{:.6g},{:.6g},{:.6g}\n", device.name, driver,
-                          vk::name(engine.tier()), options.model.filename().string(), f.test,
-                          f.unit, f.median, f.least, f.most);
+                          vk::name(subject.tier), options.model.filename().string(), f.test, f.unit,
+                          f.median, f.least, f.most);
     PREFLIGHT_TRY_VOID(write_file(options.csv, text));
   }
   if (!options.json.empty()) {
     nlohmann::ordered_json json = {{"device", device.name},
+                                   {"software", device.software},
                                    {"driver", driver},
-                                   {"tier", vk::name(engine.tier())},
+                                   {"tier", vk::name(subject.tier)},
                                    {"model", options.model.filename().string()},
                                    {"figures", nlohmann::ordered_json::array()}};
     for (const Figure& f : figures)

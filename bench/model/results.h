@@ -1,10 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench/model/options.h"
-#include "engine/engine.h"
+#include "engine/model/model_config.h"
+#include "vk/device.h"
 #include "vk/error.h"
 
 namespace preflight::bench {
@@ -19,8 +22,19 @@ struct Figure {
   [[nodiscard]] static Figure of(std::string test, std::string unit, std::vector<double> samples);
 };
 
+/// The figure of that name; null where there is none.
+[[nodiscard]] const Figure* find(const std::vector<Figure>& figures, std::string_view test);
+
+/// What was measured, and on what: outlives the engine.
+struct Subject {
+  vk::DeviceDescription device;
+  vk::Tier tier = vk::Tier::kBase;
+  model::ModelConfig config;
+  std::uint64_t file_bytes = 0;
+};
+
 /// Prints the figures as a table; writes those files that the options name.
-[[nodiscard]] Result<void> report(const ModelOptions& options, const engine::Engine& engine,
+[[nodiscard]] Result<void> report(const ModelOptions& options, const Subject& subject,
                                   const std::vector<Figure>& figures);
 
 }  // namespace preflight::bench
