@@ -74,7 +74,7 @@ struct EngineHealth {
   bool software = false;
   // Since the model was loaded.
   std::uint64_t prefilled_tokens = 0, cached_tokens = 0, generated_tokens = 0, forced_tokens = 0;
-  std::uint64_t saved_steps = 0;
+  std::uint64_t saved_steps = 0, draft_saved_steps = 0;
   std::int64_t last_fault_ms = 0;  ///< wall clock, milliseconds since 1970; 0: none
   std::string last_fault;
   std::string decoder_fault;  ///< why no media file can be opened; empty: the decoder is there

@@ -71,7 +71,7 @@ protocol::Health Routes::health() const {
   out.model = {engine.model_name, engine.model_digest, engine.loaded, engine.drafter};
   out.device = {engine.device, engine.driver, engine.tier, engine.software};
   out.work = {engine.prefilled_tokens, engine.cached_tokens, engine.generated_tokens,
-              engine.forced_tokens, engine.saved_steps};
+              engine.forced_tokens,    engine.saved_steps,   engine.draft_saved_steps};
   out.last_fault = {engine.last_fault_ms, engine.last_fault};
   out.queue.limit = service_.quota.limits().max_reviews;
   out.spool.limit_bytes = service_.quota.limits().max_spool_bytes;

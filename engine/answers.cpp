@@ -48,6 +48,23 @@ std::vector<params::SampleRow> sampling_of(std::span<const Round> rounds,
   return rows;
 }
 
+/// Adds the steps that a call did without. `n_steps` were made in `n_rounds` rounds, each with a
+/// part of every answer that was still open: a step where all of it fitted one.
+void add_saved_steps(Meter& meter, std::span<const Answer> answers, std::uint64_t n_rounds,
+                     std::uint64_t n_steps) {
+  std::uint64_t longest = 0;         // steps, were each token a step's
+  std::uint64_t longest_chosen = 0;  // steps, were each token a step's that is not forced
+  for (const Answer& answer : answers) {
+    const std::uint64_t n_tokens = answer.result.ids.size();
+    longest = std::max(longest, n_tokens);
+    longest_chosen = std::max(longest_chosen, n_tokens - answer.result.n_forced_tokens);
+  }
+  const std::uint64_t n_forced = longest - longest_chosen;
+  const std::uint64_t n_split = n_steps - n_rounds;
+  meter.saved_steps += n_forced - std::min(n_forced, n_split);
+  meter.draft_saved_steps += longest_chosen - n_rounds;
+}
+
 }  // namespace
 
 Result<std::vector<std::int32_t>> Engine::verify(SequenceId sequence,
@@ -106,6 +123,7 @@ Result<std::vector<Generation>> Engine::generate(
   };
 
   std::vector<float> logits;
+  std::uint64_t n_rounds = 0;
   std::uint64_t n_all_steps = 0;
   for (;;) {
     // What each answer appends in this step: what is pending, then what its schema forces.
@@ -132,6 +150,7 @@ Result<std::vector<Generation>> Engine::generate(
       rounds.back().proposal.masks.push_back(rules.mask(answer.state));
     }
     if (rounds.empty()) break;
+    n_rounds++;
     const auto round_start = std::chrono::steady_clock::now();
     PREFLIGHT_TRY_VOID(
         impl.drafting->propose(rounds, rules, *impl.pools, impl.plan.context_tokens));
@@ -236,16 +255,14 @@ Result<std::vector<Generation>> Engine::generate(
   }
 
   std::vector<Generation> results;
-  std::size_t n_longest = 0;
+  add_saved_steps(impl.meter, answers, n_rounds, n_all_steps);
   for (Answer& answer : answers) {
     Generation& result = answer.result;
-    n_longest = std::max(n_longest, result.ids.size());
     const std::size_t n_text =
         result.finish_reason == FinishReason::kStop ? result.ids.size() - 1 : result.ids.size();
     result.text = tokenizer().decode(std::span(result.ids).first(n_text), /*keep_special=*/true);
     results.push_back(std::move(result));
   }
-  if (n_longest > n_all_steps) impl.meter.saved_steps += n_longest - n_all_steps;
   return results;
 }
 

@@ -138,8 +138,9 @@ struct Meter {
   std::uint64_t accepted_tokens = 0;
   std::uint64_t narrow_steps = 0;  ///< steps of at most kMaxNarrowRows rows
   std::uint64_t wide_steps = 0;
-  /// By how many the steps of generate() are fewer than one for each token of the longest answer.
-  std::uint64_t saved_steps = 0;
+  /// Steps that generate() did without, of one for each token of the longest answer: thanks to text
+  /// that the schema forces, drafts or not, and thanks to accepted drafts besides.
+  std::uint64_t saved_steps = 0, draft_saved_steps = 0;
   double prefill_seconds = 0;
   double generate_seconds = 0;
 };

@@ -42,6 +42,7 @@ Result<void> measure(const Options& options) {
                                        {"forced_tokens", cost.forced_tokens},
                                        {"steps", cost.steps},
                                        {"saved_steps", cost.saved_steps},
+                                       {"draft_saved_steps", cost.draft_saved_steps},
                                        {"tokens_per_step", cost.tokens_per_step()},
                                        {"peak_device_bytes", engine->peak_device_bytes()}};
   fmt::print("{}\n", said.dump());

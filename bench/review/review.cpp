@@ -135,6 +135,7 @@ Result<ReviewCost> review(engine::Engine& engine, const Workload& workload) {
   cost.written_tokens = after.generated_tokens - before.generated_tokens + cost.forced_tokens;
   cost.steps = after.narrow_steps + after.wide_steps - before.narrow_steps - before.wide_steps;
   cost.saved_steps = after.saved_steps - before.saved_steps;
+  cost.draft_saved_steps = after.draft_saved_steps - before.draft_saved_steps;
   return cost;
 }
 

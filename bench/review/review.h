@@ -17,7 +17,8 @@ struct ReviewCost {
   std::uint64_t written_tokens = 0;  ///< of answers, forced ones among them
   std::uint64_t forced_tokens = 0;   ///< appended without a step of their own
   std::uint64_t steps = 0;           ///< each reads the weights once
-  std::uint64_t saved_steps = 0;     ///< fewer than one for each token of the longest answers
+  /// Fewer than one for each token of the longest answers, by forced text and by drafts.
+  std::uint64_t saved_steps = 0, draft_saved_steps = 0;
 
   [[nodiscard]] double tokens_per_step() const {
     return static_cast<double>(read_tokens + written_tokens) / static_cast<double>(steps);

@@ -27,7 +27,8 @@ std::string to_json(const Health& health) {
                 {"cached_tokens", health.work.cached_tokens},
                 {"generated_tokens", health.work.generated_tokens},
                 {"forced_tokens", health.work.forced_tokens},
-                {"saved_steps", health.work.saved_steps}}},
+                {"saved_steps", health.work.saved_steps},
+                {"draft_saved_steps", health.work.draft_saved_steps}}},
               {"queue",
                {{"queued", health.queue.queued},
                 {"running", health.queue.running},
@@ -69,6 +70,7 @@ Decoded<Health> parse_health(std::string_view body) {
   work.take("generated_tokens", health.work.generated_tokens);
   work.take("forced_tokens", health.work.forced_tokens);
   work.take("saved_steps", health.work.saved_steps);
+  work.take("draft_saved_steps", health.work.draft_saved_steps);
   FieldReader queue(top.child("queue"), "/queue");
   queue.take("queued", health.queue.queued);
   queue.take("running", health.queue.running);

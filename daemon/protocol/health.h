@@ -28,7 +28,8 @@ struct Health {
     std::uint64_t prefilled_tokens = 0;
     std::uint64_t cached_tokens = 0;  ///< that did not have to be prefilled again
     std::uint64_t generated_tokens = 0, forced_tokens = 0;
-    std::uint64_t saved_steps = 0;  ///< of decoding, by text that a schema forces
+    std::uint64_t saved_steps = 0;        ///< of decoding, by text that a schema forces
+    std::uint64_t draft_saved_steps = 0;  ///< of decoding besides, by accepted drafts
   } work;
   struct Queue {
     std::uint64_t queued = 0, running = 0, limit = 0;

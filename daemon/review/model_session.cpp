@@ -256,10 +256,15 @@ Result<std::vector<CheckAnswer>> ModelSession::answer(
 
 PassWork ModelSession::work() const {
   const engine::Meter& meter = engine_->meter();
-  return {meter.prefilled_tokens, meter.generated_tokens,
-          meter.forced_tokens,    cached_tokens_ + meter.cached_tokens,
-          meter.narrow_steps,     meter.wide_steps,
-          meter.saved_steps,      0};
+  return {meter.prefilled_tokens,
+          meter.generated_tokens,
+          meter.forced_tokens,
+          cached_tokens_ + meter.cached_tokens,
+          meter.narrow_steps,
+          meter.wide_steps,
+          meter.saved_steps,
+          meter.draft_saved_steps,
+          0};
 }
 
 }  // namespace preflight::review

@@ -23,7 +23,8 @@ struct PassWork {
   std::uint64_t prefilled_tokens = 0, generated_tokens = 0, forced_tokens = 0;
   std::uint64_t cached_tokens = 0;  ///< that sequences had without prefilling them
   std::uint64_t narrow_steps = 0, wide_steps = 0;
-  std::uint64_t saved_steps = 0;  ///< fewer than one for each token of the longest answer
+  /// Fewer than one for each token of the longest answer, by forced text and by drafts.
+  std::uint64_t saved_steps = 0, draft_saved_steps = 0;
   double seconds = 0;
 };
 

@@ -39,6 +39,7 @@ PassWork difference(const PassWork& after, const PassWork& before, double second
           after.narrow_steps - before.narrow_steps,
           after.wide_steps - before.wide_steps,
           after.saved_steps - before.saved_steps,
+          after.draft_saved_steps - before.draft_saved_steps,
           seconds};
 }
 
@@ -76,6 +77,7 @@ Json to_json(const StoredPass& pass, const std::string& key) {
             {"narrow_steps", pass.work.narrow_steps},
             {"wide_steps", pass.work.wide_steps},
             {"saved_steps", pass.work.saved_steps},
+            {"draft_saved_steps", pass.work.draft_saved_steps},
             {"seconds", pass.work.seconds}}}};
 }
 
@@ -120,7 +122,8 @@ std::optional<StoredPass> from_json(const Json& json, const std::string& key, st
       !count("forced_tokens", out.work.forced_tokens) ||
       !count("cached_tokens", out.work.cached_tokens) ||
       !count("narrow_steps", out.work.narrow_steps) || !count("wide_steps", out.work.wide_steps) ||
-      !count("saved_steps", out.work.saved_steps))
+      !count("saved_steps", out.work.saved_steps) ||
+      !count("draft_saved_steps", out.work.draft_saved_steps))
     return std::nullopt;
   out.work.seconds = number(work, "seconds").value_or(0);
   for (const Json& entry : list) {

@@ -296,6 +296,7 @@ class BundleReviewer : public Reviewer {
     health_.generated_tokens = work.generated_tokens;
     health_.forced_tokens = work.forced_tokens;
     health_.saved_steps = work.saved_steps;
+    health_.draft_saved_steps = work.draft_saved_steps;
   }
 
   Result<void> ask_model(const protocol::Bundle& bundle, review::Material& material,
@@ -360,10 +361,11 @@ class BundleReviewer : public Reviewer {
     review::PassWork total;
     Json by_pass = Json::object();
     for (const auto& [pass, work] : passes->work) {
-      by_pass[pass] = {{"prefix_cached", work.cached_tokens}, {"prefill", work.prefilled_tokens},
-                       {"generated", work.generated_tokens},  {"forced", work.forced_tokens},
-                       {"narrow_steps", work.narrow_steps},   {"wide_steps", work.wide_steps},
-                       {"saved_steps", work.saved_steps}};
+      by_pass[pass] = {
+          {"prefix_cached", work.cached_tokens}, {"prefill", work.prefilled_tokens},
+          {"generated", work.generated_tokens},  {"forced", work.forced_tokens},
+          {"narrow_steps", work.narrow_steps},   {"wide_steps", work.wide_steps},
+          {"saved_steps", work.saved_steps},     {"draft_saved_steps", work.draft_saved_steps}};
       seconds[pass] = work.seconds;
       total.prefilled_tokens += work.prefilled_tokens;
       total.generated_tokens += work.generated_tokens;
@@ -372,12 +374,14 @@ class BundleReviewer : public Reviewer {
       total.narrow_steps += work.narrow_steps;
       total.wide_steps += work.wide_steps;
       total.saved_steps += work.saved_steps;
+      total.draft_saved_steps += work.draft_saved_steps;
     }
     parts.run["tokens"] = {
         {"prefix_cached", total.cached_tokens}, {"prefill", total.prefilled_tokens},
         {"generated", total.generated_tokens},  {"forced", total.forced_tokens},
         {"narrow_steps", total.narrow_steps},   {"wide_steps", total.wide_steps},
-        {"saved_steps", total.saved_steps},     {"by_pass", std::move(by_pass)}};
+        {"saved_steps", total.saved_steps},     {"draft_saved_steps", total.draft_saved_steps},
+        {"by_pass", std::move(by_pass)}};
     return {};
   }
 

@@ -210,6 +210,70 @@ INSTANTIATE_TEST_SUITE_P(Half, DraftedAnswer,
                                           testing::Values(kThree), testing::ValuesIn(kFewCases)),
                          [](const auto& test) { return answer_label(test); });
 
+struct SavedSteps {
+  std::uint64_t steps, forced, drafts;
+};
+
+/// What the meter says that generating these answers took and saved.
+SavedSteps saved_steps(const Meter& after, const Meter& before) {
+  return {.steps = after.narrow_steps + after.wide_steps - before.narrow_steps - before.wide_steps,
+          .forced = after.saved_steps - before.saved_steps,
+          .drafts = after.draft_saved_steps - before.draft_saved_steps};
+}
+
+constexpr const char* kSchema = R"({"type": "object", "properties": {
+  "verdict": {"enum": ["pass", "fail", "passing by far"]}, "sure": {"type": "boolean"},
+  "note": {"type": "string", "maxLength": 24}}, "required": ["verdict", "sure", "note"]})";
+
+class Saving : public testing::TestWithParam<Drafting> {
+ protected:
+  /// Generates the rows, of which the first has the longest answer, and holds the meter against it.
+  static void expect_saved(Engine& engine, std::span<const GenerateRow> rows, SavedSteps& saved) {
+    const Meter before = engine.meter();
+    const auto answers = engine.generate(rows);
+    ASSERT_TRUE(answers.has_value()) << answers.error().message;
+    saved = saved_steps(engine.meter(), before);
+    const Generation& longest = answers->at(0);
+    EXPECT_EQ(saved.forced, longest.n_forced_tokens);
+    EXPECT_EQ(saved.drafts, longest.n_accepted_tokens);
+    EXPECT_EQ(saved.steps, longest.ids.size() - saved.forced - saved.drafts);
+  }
+};
+
+TEST_P(Saving, ByForcedTextIsToldFromThatByDrafts) {
+  Engine* engine = engine_for(kF32Class, GetParam());
+  ASSERT_NE(engine, nullptr);
+  const auto schema = generate::Schema::compile(kSchema, engine->vocabulary(), {});
+  ASSERT_TRUE(schema.has_value()) << schema.error().message;
+  const SequenceId prompt = open_with(*engine, prompt_of("chat-plain", *engine));
+  std::array<SavedSteps, 2> bound{};
+  for (SavedSteps& saved : bound) {  // the second answer's literals are guessed from the first's
+    const auto answer = engine->fork(prompt);
+    const auto company = engine->fork(prompt);
+    ASSERT_TRUE(answer.has_value() && company.has_value());
+    const std::array<GenerateRow, 2> rows = {{
+        {.sequence = *answer, .constraint = schema->begin(), .max_tokens = 0},
+        {.sequence = *company, .constraint = {}, .max_tokens = 1},
+    }};
+    expect_saved(*engine, rows, saved);
+    engine->close(*answer);
+    engine->close(*company);
+  }
+  EXPECT_GT(bound[0].forced, 0u);
+  EXPECT_EQ(bound[1].forced, bound[0].forced);
+  EXPECT_EQ(bound[1].drafts > 0, GetParam().draft_tokens.has_value());
+
+  SavedSteps free{};
+  const GenerateRow row{.sequence = prompt, .constraint = {}, .max_tokens = 24};
+  expect_saved(*engine, {&row, 1}, free);
+  EXPECT_EQ(free.forced, 0u);
+  EXPECT_EQ(free.drafts > 0, GetParam().drafter != nullptr);
+  engine->close(prompt);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, Saving, testing::Values(kNone, kLiterals, kThree),
+                         [](const auto& test) { return std::string(test.param.name); });
+
 /// Text, constraint outcomes and what the sequence holds afterwards.
 struct Outcome {
   std::vector<std::int32_t> ids;
@@ -227,9 +291,6 @@ class Company : public testing::TestWithParam<std::tuple<NumericClass, Drafting>
   /// Five forks of two prompts, some under a schema and some sampled, generated together; then each
   /// goes on.
   static std::vector<Outcome> outcomes(Engine& engine, std::uint32_t& n_accepted) {
-    constexpr const char* kSchema = R"({"type": "object", "properties": {
-      "verdict": {"enum": ["pass", "fail", "passing by far"]}, "sure": {"type": "boolean"},
-      "note": {"type": "string", "maxLength": 24}}, "required": ["verdict", "sure", "note"]})";
     const auto schema = generate::Schema::compile(kSchema, engine.vocabulary(), {});
     EXPECT_TRUE(schema.has_value()) << schema.error().message;
     const SequenceId text = open_with(engine, prompt_of("text-long", engine));

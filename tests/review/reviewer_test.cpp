@@ -278,6 +278,7 @@ TEST_F(ModelReviewTest, TheSameBundleGivesTheSameReportHoweverItCameAbout) {
   EXPECT_EQ(second["generated"], first["generated"]);
   EXPECT_EQ(second["forced"], first["forced"]);
   EXPECT_GT(second["saved_steps"], 0);
+  EXPECT_EQ(second["saved_steps"], first["saved_steps"]) << "forced text, drafts or not";
 }
 
 TEST_F(ModelReviewTest, ACancelledReviewLeavesTheReviewerUsable) {
