@@ -115,13 +115,23 @@ std::string work_lines(const json& report) {
   const json passes = tokens.is_object() ? tokens.value("by_pass", json::object()) : json();
   const json seconds = run.value("seconds", json::object());
   std::string lines;
+  double written = 0;
   for (const char* pass : {"listen", "look", "judge"}) {
     if (!passes.is_object() || !passes.contains(pass)) continue;
     const auto count = [&](const char* name) { return number_at(passes[pass], name).value_or(0); };
     lines +=
         fmt::format("{:<7}{:>7} tokens read {:>6} written {:>8.1f} s\n", pass, count("prefill"),
                     count("generated") + count("forced"), number_at(seconds, pass).value_or(0));
+    written += count("generated") + count("forced");
   }
+  const auto count = [&](const char* name) { return number_at(tokens, name).value_or(0); };
+  if (count("forced") > 0)
+    lines +=
+        fmt::format("fixed text of the answer forms: {} of {} tokens written, {} steps saved\n",
+                    count("forced"), written, count("saved_steps"));
+  if (count("draft_saved_steps") > 0)
+    lines += fmt::format("drafts that the model agreed with: {} steps saved\n",
+                         count("draft_saved_steps"));
   return lines;
 }
 
