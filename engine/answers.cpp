@@ -30,6 +30,21 @@ Result<void> check_pending(const Sequence& sequence) {
               "generation needs a token to go on from: the sequence is empty or ends in an image");
 }
 
+/// Adds the seconds that the submissions of its scope took to a meter's figure.
+class DeviceStopwatch {
+ public:
+  DeviceStopwatch(const vk::Submitter& submitter, double& seconds)
+      : submitter_(submitter), seconds_(seconds) {}
+  ~DeviceStopwatch() { seconds_ += (submitter_.total_ms() - start_ms_) / 1000; }
+  DeviceStopwatch(const DeviceStopwatch&) = delete;
+  DeviceStopwatch& operator=(const DeviceStopwatch&) = delete;
+
+ private:
+  const vk::Submitter& submitter_;
+  double& seconds_;
+  double start_ms_ = submitter_.total_ms();
+};
+
 /// How the rows' tokens are drawn; empty where all are greedy.
 std::vector<params::SampleRow> sampling_of(std::span<const Round> rounds,
                                            std::span<const WantedRow> wanted) {
@@ -98,6 +113,7 @@ Result<std::vector<Generation>> Engine::generate(
     const std::function<void(std::size_t row, std::int32_t id)>& on_token) {
   Impl& impl = *impl_;
   const Stopwatch stopwatch(impl.meter.generate_seconds);
+  const DeviceStopwatch device_stopwatch(impl.submitter, impl.meter.generate_device_seconds);
   const AnswerRules rules{.free_text_mask = impl.free_text_mask, .stop = special_tokens().stop};
 
   std::vector<Answer> answers;

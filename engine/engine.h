@@ -143,6 +143,8 @@ struct Meter {
   std::uint64_t saved_steps = 0, draft_saved_steps = 0;
   double prefill_seconds = 0;
   double generate_seconds = 0;
+  /// Of generate_seconds, between a submission and its end: what is left is the host's own work.
+  double generate_device_seconds = 0;
 };
 
 inline constexpr std::uint32_t kMaxNarrowRows = 32;

@@ -67,6 +67,7 @@ struct SubmitterState {
   VkCommandBuffer tail = VK_NULL_HANDLE;
   std::uint32_t serial = 0x5e7f1e55;  // no value that memory holds by itself
   std::function<void()> heartbeat;
+  double total_ms = 0;
 };
 
 Result<Submitter> Submitter::create(Device& device, std::chrono::milliseconds timeout) {
@@ -90,6 +91,8 @@ void Submitter::set_heartbeat(std::function<void()> heartbeat) {
   state_->heartbeat = std::move(heartbeat);
 }
 
+double Submitter::total_ms() const { return state_->total_ms; }
+
 Result<double> Submitter::run(std::span<const CommandList* const> lists) {
   std::vector<VkCommandBuffer> buffers;
   buffers.reserve(lists.size() + 1);
@@ -109,6 +112,7 @@ Result<double> Submitter::run(std::span<const CommandList* const> lists) {
   PREFLIGHT_TRY(const std::uint64_t value, state_->timeline.submit(buffers));
   PREFLIGHT_TRY_VOID(state_->timeline.wait(value, state_->timeout, state_->heartbeat));
   const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
+  state_->total_ms += taken.count();
 
   const std::uint32_t found = SubmitterState::word(state_->sentinel_buffer).load();
   if (found != serial) {

@@ -29,6 +29,9 @@ class Submitter {
   /// then lost() and every later run fails at once. kInternal: a list that is not ready.
   [[nodiscard]] Result<double> run(std::span<const CommandList* const> lists);
 
+  /// What all runs have taken so far, in milliseconds.
+  [[nodiscard]] double total_ms() const;
+
   /// Called while a run waits, at least every 500 ms; must not touch the device.
   void set_heartbeat(std::function<void()> heartbeat);
 
