@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
+#include <memory>
+#include <utility>
 
 namespace preflight::engine {
 namespace {
@@ -11,13 +14,15 @@ namespace {
 double margin_of(std::span<const float> logits, std::span<const std::uint32_t> mask) {
   std::array<float, 2> best;
   best.fill(-std::numeric_limits<float>::infinity());
-  for (std::size_t id = 0; id < logits.size(); id++) {
-    if ((mask[id / 32] >> (id % 32) & 1) == 0) continue;
-    if (logits[id] > best[0]) {
-      best[1] = best[0];
-      best[0] = logits[id];
-    } else if (logits[id] > best[1]) {
-      best[1] = logits[id];
+  for (std::size_t word = 0; word < mask.size(); word++) {
+    for (std::uint32_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+      const float logit = logits[word * 32 + static_cast<std::size_t>(std::countr_zero(bits))];
+      if (logit > best[0]) {
+        best[1] = best[0];
+        best[0] = logit;
+      } else if (logit > best[1]) {
+        best[1] = logit;
+      }
     }
   }
   return static_cast<double>(best[0]) - static_cast<double>(best[1]);
@@ -30,11 +35,13 @@ bool AnswerRules::is_stop(std::int32_t id) const {
 }
 
 TokenMask AnswerRules::mask(const std::optional<generate::ConstraintState>& state) const {
-  if (!state) return {free_text_mask.begin(), free_text_mask.end()};
-  TokenMask mask = *state->mask();
-  if (state->can_stop())
-    for (const std::int32_t id : stop) mask[static_cast<std::uint32_t>(id) / 32] |= 1u << (id % 32);
-  return mask;
+  if (!state) return free_text_mask;
+  TokenMask mask = state->mask();
+  if (!state->can_stop()) return mask;
+  std::vector<std::uint32_t> with_stop = *mask;
+  for (const std::int32_t id : stop)
+    with_stop[static_cast<std::uint32_t>(id) / 32] |= 1u << (id % 32);
+  return std::make_shared<const std::vector<std::uint32_t>>(std::move(with_stop));
 }
 
 Result<std::vector<std::int32_t>> advance_forced(generate::ConstraintState& state) {

@@ -7,18 +7,18 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/forward/step.h"
 #include "engine/generate/choice_reader.h"
 #include "engine/generate/constraint.h"
 #include "engine/generate/draft_planner.h"
 
 namespace preflight::engine {
 
-/// What an answer may continue with, one bit for each token.
-using TokenMask = std::vector<std::uint32_t>;
+using forward::TokenMask;
 
 /// What holds for all answers of a call.
 struct AnswerRules {
-  std::span<const std::uint32_t> free_text_mask;
+  TokenMask free_text_mask;
   std::span<const std::int32_t> stop;
 
   [[nodiscard]] bool is_stop(std::int32_t id) const;

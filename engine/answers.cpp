@@ -63,6 +63,15 @@ std::vector<params::SampleRow> sampling_of(std::span<const Round> rounds,
   return rows;
 }
 
+forward::HeadRows head_of(std::span<const Round> rounds, std::span<const WantedRow> wanted) {
+  forward::HeadRows head{.rows = {}, .masks = {}, .sampling = sampling_of(rounds, wanted)};
+  for (const WantedRow& row : wanted) {
+    head.rows.push_back(row.row);
+    head.masks.push_back(rounds[row.work].proposal.masks[row.wanted]);
+  }
+  return head;
+}
+
 /// Adds the steps that a call did without. `n_steps` were made in `n_rounds` rounds, each with a
 /// part of every answer that was still open: a step where all of it fitted one.
 void add_saved_steps(Meter& meter, std::span<const Answer> answers, std::uint64_t n_rounds,
@@ -93,16 +102,19 @@ Result<std::vector<std::int32_t>> Engine::verify(SequenceId sequence,
   kv::SequencePages& pages = work.sequence->pages;
   const std::uint32_t length = pages.length();
   std::vector<std::int32_t> ids;
-  const auto take_rows = [&](std::span<const WantedRow> wanted) -> Result<void> {
-    std::vector<std::uint32_t> rows;
-    for (const WantedRow& row : wanted) rows.push_back(row.row);
-    const std::vector<std::span<const std::uint32_t>> masks(rows.size(), impl.free_text_mask);
-    PREFLIGHT_TRY(const std::vector<params::ArgmaxEntry> best, impl.decoder->head(rows, masks));
-    for (std::size_t i = 0; i < rows.size(); i++)
-      ids.push_back(static_cast<std::int32_t>(best[i].token));
+  const auto head_of = [&](std::span<const WantedRow> wanted) {
+    forward::HeadRows head;
+    head.masks.assign(wanted.size(), impl.free_text_mask);
+    for (const WantedRow& row : wanted) head.rows.push_back(row.row);
+    return head;
+  };
+  const auto take_rows = [&](std::span<const WantedRow>,
+                             std::span<const params::ArgmaxEntry> best) -> Result<void> {
+    for (const params::ArgmaxEntry& entry : best)
+      ids.push_back(static_cast<std::int32_t>(entry.token));
     return {};
   };
-  PREFLIGHT_TRY_VOID(impl.scheduler->run({&work, 1}, forward::Phase::kGenerate, take_rows,
+  PREFLIGHT_TRY_VOID(impl.scheduler->run({&work, 1}, forward::Phase::kGenerate, head_of, take_rows,
                                          [](std::uint32_t) {}, {}));
   pages.truncate(*impl.pools, length);
   return ids;
@@ -179,15 +191,8 @@ Result<std::vector<Generation>> Engine::generate(
     }
 
     std::uint32_t n_tokens = 0;
-    const auto take_rows = [&](std::span<const WantedRow> wanted) -> Result<void> {
-      std::vector<std::uint32_t> step_rows;
-      std::vector<std::span<const std::uint32_t>> step_masks;
-      for (const WantedRow& row : wanted) {
-        step_rows.push_back(row.row);
-        step_masks.push_back(rounds[row.work].proposal.masks[row.wanted]);
-      }
-      PREFLIGHT_TRY(const std::vector<params::ArgmaxEntry> best,
-                    impl.decoder->head(step_rows, step_masks, sampling_of(rounds, wanted)));
+    const auto take_rows = [&](std::span<const WantedRow> wanted,
+                               std::span<const params::ArgmaxEntry> best) -> Result<void> {
       for (std::uint32_t i = 0; i < wanted.size(); i++) {
         Round& round = rounds[wanted[i].work];
         if (!round.open) continue;
@@ -202,7 +207,8 @@ Result<std::vector<Generation>> Engine::generate(
           logits.resize(config().vocab_size);
           PREFLIGHT_TRY_VOID(impl.decoder->read_logits(impl.uploader, i, logits));
           const std::size_t n_choices = answer.result.choices.size();
-          PREFLIGHT_TRY_VOID(answer.read_choice(choice->pointer, logits, step_masks[i], token));
+          PREFLIGHT_TRY_VOID(answer.read_choice(choice->pointer, logits,
+                                                *proposal.masks[wanted[i].wanted], token));
           for (std::size_t c = n_choices; c < answer.result.choices.size(); c++)
             impl.drafting->add_choice(answer.result.choices[c].outcome);
         }
@@ -238,7 +244,8 @@ Result<std::vector<Generation>> Engine::generate(
     std::uint32_t n_rows = 0;
     const auto start = std::chrono::steady_clock::now();
     PREFLIGHT_TRY_VOID(impl.scheduler->run(
-        works, forward::Phase::kGenerate, take_rows,
+        works, forward::Phase::kGenerate,
+        [&](std::span<const WantedRow> wanted) { return head_of(rounds, wanted); }, take_rows,
         [&](std::uint32_t n_step_rows) {
           n_steps++;
           n_all_steps++;

@@ -151,8 +151,8 @@ Result<void> Engine::Impl::append(std::span<Work> works, const Progress& progres
   }
   std::uint64_t done = 0;
   PREFLIGHT_TRY_VOID(scheduler->run(
-      works, forward::Phase::kPrefill,
-      [](std::span<const WantedRow>) -> Result<void> { return {}; },
+      works, forward::Phase::kPrefill, /*head_of=*/{},
+      [](auto, auto) -> Result<void> { return {}; },
       [&](std::uint32_t n_rows) {
         done += n_rows;
         meter.prefilled_tokens += n_rows;
@@ -195,18 +195,20 @@ Result<void> Engine::logits(
     work.wanted.push_back(n_pending + index);
   }
   std::vector<float> row(config().vocab_size);
-  const auto take_rows = [&](std::span<const WantedRow> rows) -> Result<void> {
-    std::vector<std::uint32_t> step_rows;
-    for (const WantedRow& wanted_row : rows) step_rows.push_back(wanted_row.row);
-    const std::vector<std::span<const std::uint32_t>> masks(rows.size(), impl_->free_text_mask);
-    PREFLIGHT_TRY_VOID(impl_->decoder->head(step_rows, masks));
+  const auto head_of = [&](std::span<const WantedRow> rows) {
+    forward::HeadRows head;
+    head.masks.assign(rows.size(), impl_->free_text_mask);
+    for (const WantedRow& wanted_row : rows) head.rows.push_back(wanted_row.row);
+    return head;
+  };
+  const auto take_rows = [&](std::span<const WantedRow> rows, auto) -> Result<void> {
     for (std::uint32_t i = 0; i < rows.size(); i++) {
       PREFLIGHT_TRY_VOID(impl_->decoder->read_logits(impl_->uploader, i, row));
       take(wanted[rows[i].wanted], row);
     }
     return {};
   };
-  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, forward::Phase::kPrefill, take_rows,
+  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, forward::Phase::kPrefill, head_of, take_rows,
                                            [&](std::uint32_t n_rows) {
                                              impl_->meter.prefilled_tokens += n_rows;
                                              impl_->meter.wide_steps++;
@@ -224,13 +226,13 @@ Result<DraftTrace> Engine::draft(SequenceId sequence, std::span<const Input> inp
   work.wanted = {static_cast<std::uint32_t>(work.inputs.size() - 1)};
   DraftTrace trace;
   std::uint32_t hidden_row = 0;
-  const auto take_rows = [&](std::span<const WantedRow> rows) -> Result<void> {
+  const auto take_rows = [&](std::span<const WantedRow> rows, auto) -> Result<void> {
     hidden_row = rows.front().row;
     trace.hidden.resize(config().model_dim);
     return impl_->decoder->read_hidden(impl_->uploader, hidden_row, trace.hidden);
   };
-  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, forward::Phase::kPrefill, take_rows,
-                                           [](std::uint32_t) {}, {}));
+  PREFLIGHT_TRY_VOID(impl_->scheduler->run({&work, 1}, forward::Phase::kPrefill, /*head_of=*/{},
+                                           take_rows, [](std::uint32_t) {}, {}));
   work.sequence->pending.clear();
 
   const kv::SequencePages& pages = work.sequence->pages;

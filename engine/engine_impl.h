@@ -70,7 +70,7 @@ struct Engine::Impl {
   std::uint32_t max_sequences = 0;
   Meter meter;
   /// Tokens that free text may end in or consist of: all but the suppressed and the placeholders.
-  std::vector<std::uint32_t> free_text_mask;
+  forward::TokenMask free_text_mask;
 
   [[nodiscard]] forward::SelfTestSubject self_test_subject();
   Result<void> load_drafter(const forward::Tuning& tuning);

@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::uint32_t kPageTokens = params::kPageTokens;
 
-std::vector<std::uint32_t> make_free_text_mask(const model::ModelConfig& config,
-                                               const model::SpecialTokens& tokens) {
+forward::TokenMask make_free_text_mask(const model::ModelConfig& config,
+                                       const model::SpecialTokens& tokens) {
   std::vector<std::uint32_t> mask((config.vocab_size + 31) / 32, 0xffffffffu);
   if (config.vocab_size % 32 != 0) mask.back() = (1u << (config.vocab_size % 32)) - 1;
   const auto forbid = [&](std::int32_t id) {
@@ -27,7 +27,7 @@ std::vector<std::uint32_t> make_free_text_mask(const model::ModelConfig& config,
   for (const std::int32_t id : tokens.suppressed) forbid(id);
   // A generated placeholder would stand for a medium that does not exist (docs/text.md).
   for (const std::int32_t id : {tokens.image, tokens.audio, tokens.video}) forbid(id);
-  return mask;
+  return std::make_shared<const std::vector<std::uint32_t>>(std::move(mask));
 }
 
 }  // namespace

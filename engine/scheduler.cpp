@@ -76,8 +76,11 @@ void Scheduler::take_back(std::span<Work> works, std::span<const Piece> pieces) 
   }
 }
 
-Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> pieces,
-                                 forward::Phase phase, const Cancelled& cancelled) {
+Result<std::vector<params::ArgmaxEntry>> Scheduler::run_step(std::span<Work> works,
+                                                             std::span<const Piece> pieces,
+                                                             forward::Phase phase,
+                                                             const forward::HeadRows& head,
+                                                             const Cancelled& cancelled) {
   for (const Piece& piece : pieces) {
     const std::size_t length = works[piece.work].sequence->pages.length() + piece.n;
     if (length > plan_.context_tokens)
@@ -88,7 +91,7 @@ Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> p
   while (!extended && extended.error().code == ErrorCode::kLimit &&
          prefix_cache_.give_up_oldest(pools_))
     extended = extend(works, pieces);
-  if (!extended) return extended;
+  PREFLIGHT_TRY_VOID(std::move(extended));
 
   forward::Step step;
   step.phase = phase;
@@ -110,25 +113,25 @@ Result<void> Scheduler::run_step(std::span<Work> works, std::span<const Piece> p
     work.sequence->keys.resize(base);
     work.sequence->keys.insert(work.sequence->keys.end(), keys.begin(), keys.end());
   }
-  if (Result<void> ran = decoder_.run(step, cancelled); !ran) {
+  auto best = decoder_.run(step, head, cancelled);
+  if (!best) {
     take_back(works, pieces);
-    return ran;
+    return best;
   }
   for (const Piece& piece : pieces)
     if (!works[piece.work].tentative)
       works[piece.work].sequence->pages.release_behind_window(pools_);
-  return {};
+  return best;
 }
 
-Result<void> Scheduler::run(std::span<Work> works, forward::Phase phase, const TakeRows& take_rows,
-                            const StepDone& step_done, const Cancelled& cancelled) {
+Result<void> Scheduler::run(std::span<Work> works, forward::Phase phase, const HeadOf& head_of,
+                            const TakeRows& take_rows, const StepDone& step_done,
+                            const Cancelled& cancelled) {
   std::vector<std::size_t> done(works.size(), 0);
   std::vector<std::uint32_t> wanted_done(works.size(), 0);
   for (;;) {
     PREFLIGHT_TRY(const std::vector<Piece> pieces, next_pieces(works, done));
     if (pieces.empty()) return {};
-    PREFLIGHT_TRY_VOID(run_step(works, pieces, phase, cancelled));
-
     std::vector<WantedRow> wanted;
     std::uint32_t row = 0;
     for (const Piece& piece : pieces) {
@@ -140,9 +143,26 @@ Result<void> Scheduler::run(std::span<Work> works, forward::Phase phase, const T
       row += static_cast<std::uint32_t>(piece.n);
       done[piece.work] += piece.n;
     }
-    for (std::size_t first = 0; first < wanted.size(); first += plan_.max_head_rows)
-      PREFLIGHT_TRY_VOID(take_rows(std::span(wanted).subspan(
-          first, std::min<std::size_t>(plan_.max_head_rows, wanted.size() - first))));
+    // The head's first rows go with the step, more than it takes at once behind it.
+    std::span<const WantedRow> rest = wanted;
+    const auto next_rows = [&] {
+      const auto rows = rest.first(std::min<std::size_t>(plan_.max_head_rows, rest.size()));
+      rest = rest.subspan(rows.size());
+      return rows;
+    };
+    const auto head = [&](std::span<const WantedRow> rows) {
+      return head_of && !rows.empty() ? head_of(rows) : forward::HeadRows{};
+    };
+    std::span<const WantedRow> rows = next_rows();
+    PREFLIGHT_TRY(std::vector<params::ArgmaxEntry> best,
+                  run_step(works, pieces, phase, head(rows), cancelled));
+    while (!rows.empty()) {
+      PREFLIGHT_TRY_VOID(take_rows(rows, best));
+      rows = next_rows();
+      if (head_of && !rows.empty()) {
+        PREFLIGHT_TRY(best, decoder_.head(head(rows)));
+      }
+    }
     step_done(row);
   }
 }

@@ -51,7 +51,11 @@ struct WantedRow {
 /// After an error or a cancellation every sequence holds what it held before the failing step.
 class Scheduler {
  public:
-  using TakeRows = std::function<Result<void>(std::span<const WantedRow>)>;
+  /// What the head is to do for wanted rows of a step that is about to run.
+  using HeadOf = std::function<forward::HeadRows(std::span<const WantedRow>)>;
+  /// Called behind the step with the same rows and the head's tokens.
+  using TakeRows =
+      std::function<Result<void>(std::span<const WantedRow>, std::span<const params::ArgmaxEntry>)>;
   /// Called after each step with the number of its rows.
   using StepDone = std::function<void(std::uint32_t n_rows)>;
 
@@ -63,7 +67,8 @@ class Scheduler {
         config_(config),
         plan_(plan) {}
 
-  [[nodiscard]] Result<void> run(std::span<Work> works, forward::Phase phase,
+  /// Without `head_of` no head runs, and rows are taken without tokens.
+  [[nodiscard]] Result<void> run(std::span<Work> works, forward::Phase phase, const HeadOf& head_of,
                                  const TakeRows& take_rows, const StepDone& step_done,
                                  const Cancelled& cancelled);
 
@@ -79,8 +84,11 @@ class Scheduler {
                               bool step_is_empty) const;
   Result<void> extend(std::span<Work> works, std::span<const Piece> pieces);
   void take_back(std::span<Work> works, std::span<const Piece> pieces);
-  Result<void> run_step(std::span<Work> works, std::span<const Piece> pieces, forward::Phase phase,
-                        const Cancelled& cancelled);
+  Result<std::vector<params::ArgmaxEntry>> run_step(std::span<Work> works,
+                                                    std::span<const Piece> pieces,
+                                                    forward::Phase phase,
+                                                    const forward::HeadRows& head,
+                                                    const Cancelled& cancelled);
 
   forward::Decoder& decoder_;
   kv::Pools& pools_;

@@ -179,6 +179,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
               .soft = std::move(soft),
               .head_rows = std::move(head_rows),
               .masks = std::move(masks),
+              .masks_held = {},
               .sample_rows = std::move(sample_rows),
               .pages = std::move(pages)};
   return arena;

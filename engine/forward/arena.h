@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/forward/kernels.h"
+#include "engine/forward/step.h"
 #include "engine/model/model_config.h"
 #include "vk/buffer.h"
 #include "vk/device.h"
@@ -71,6 +72,7 @@ struct Arena {
   vk::Buffer soft;                     ///< f32 [rows, model_dim]
   vk::Buffer head_rows;                ///< u32 [head rows]
   vk::Buffer masks;                    ///< u32 [head rows, mask words]
+  std::vector<TokenMask> masks_held;   ///< what `masks` holds by head row, of those written so far
   vk::Buffer sample_rows;              ///< SampleRow [head rows]
   std::vector<LayerPages> pages;       ///< by layer
 

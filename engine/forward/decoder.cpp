@@ -160,35 +160,54 @@ Result<std::vector<vk::CommandList>> Decoder::record_head(std::uint32_t n_rows,
   return lists;
 }
 
-Result<void> Decoder::run(const Step& step, const std::function<bool()>& cancelled) {
+void Decoder::write_head(const HeadRows& head) {
+  const std::size_t n_rows = head.rows.size();
+  PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_head_rows && head.masks.size() == n_rows);
+  PREFLIGHT_ASSERT(head.sampling.empty() || head.sampling.size() == n_rows);
+  std::copy(head.rows.begin(), head.rows.end(),
+            host_values<std::uint32_t>(arena_.head_rows).begin());
+  for (std::uint32_t r = 0; r < n_rows; r++) {
+    PREFLIGHT_ASSERT(head.masks[r]->size() == mask_words());
+    write_mask(arena_, r, head.masks[r]);
+  }
+  std::copy(head.sampling.begin(), head.sampling.end(),
+            host_values<params::SampleRow>(arena_.sample_rows).begin());
+}
+
+std::vector<params::ArgmaxEntry> Decoder::best_of(const HeadRows& head) const {
+  const auto best = host_values<params::ArgmaxEntry>(arena_.best).first(head.rows.size());
+  return {best.begin(), best.end()};
+}
+
+Result<std::vector<params::ArgmaxEntry>> Decoder::run(const Step& step, const HeadRows& head,
+                                                      const std::function<bool()>& cancelled) {
   const auto n_rows = static_cast<std::uint32_t>(step.rows.size());
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_rows);
   write_step(arena_, plan_, config_, step);
-  return body_.run(
-      submitter_, n_rows, step.phase, [&] { return record_body(n_rows, step.phase); }, cancelled);
+  SegmentCache::Recorded* behind = nullptr;
+  if (!head.rows.empty()) {
+    write_head(head);
+    const auto n_head_rows = static_cast<std::uint32_t>(head.rows.size());
+    const bool sampled = !head.sampling.empty();
+    PREFLIGHT_TRY(behind,
+                  (sampled ? sampled_head_ : head_).find(n_head_rows, Phase::kGenerate, [&] {
+                    return record_head(n_head_rows, sampled);
+                  }));
+  }
+  PREFLIGHT_TRY_VOID(body_.run(
+      submitter_, n_rows, step.phase, [&] { return record_body(n_rows, step.phase); }, cancelled,
+      behind));
+  return best_of(head);
 }
 
-Result<std::vector<params::ArgmaxEntry>> Decoder::head(
-    std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks,
-    std::span<const params::SampleRow> sampling) {
-  const auto n_rows = static_cast<std::uint32_t>(rows.size());
-  PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_head_rows && masks.size() == rows.size());
-  PREFLIGHT_ASSERT(sampling.empty() || sampling.size() == rows.size());
-  std::copy(rows.begin(), rows.end(), host_values<std::uint32_t>(arena_.head_rows).begin());
-  const auto mask_words_of = host_values<std::uint32_t>(arena_.masks);
-  for (std::size_t r = 0; r < masks.size(); r++) {
-    PREFLIGHT_ASSERT(masks[r].size() == mask_words());
-    std::copy(masks[r].begin(), masks[r].end(),
-              mask_words_of.begin() + static_cast<std::ptrdiff_t>(r * mask_words()));
-  }
-  std::copy(sampling.begin(), sampling.end(),
-            host_values<params::SampleRow>(arena_.sample_rows).begin());
-  const bool sampled = !sampling.empty();
+Result<std::vector<params::ArgmaxEntry>> Decoder::head(const HeadRows& head) {
+  write_head(head);
+  const auto n_rows = static_cast<std::uint32_t>(head.rows.size());
+  const bool sampled = !head.sampling.empty();
   PREFLIGHT_TRY_VOID((sampled ? sampled_head_ : head_)
                          .run(submitter_, n_rows, Phase::kGenerate,
                               [&] { return record_head(n_rows, sampled); }, {}));
-  const auto best = host_values<params::ArgmaxEntry>(arena_.best).first(n_rows);
-  return std::vector<params::ArgmaxEntry>(best.begin(), best.end());
+  return best_of(head);
 }
 
 Result<void> Decoder::read_logits(vk::Uploader& uploader, std::uint32_t ix,

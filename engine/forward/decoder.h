@@ -36,7 +36,14 @@ struct LayerOps {
   LayerTail tail;
 };
 
-/// The language model on the device: runs steps, then the head for the rows whose logits are
+/// Rows of a step whose logits are wanted.
+struct HeadRows {
+  std::vector<std::uint32_t> rows;          ///< of the step
+  std::vector<TokenMask> masks;             ///< by row
+  std::vector<params::SampleRow> sampling;  ///< by row; empty: all are greedy
+};
+
+/// The language model on the device: runs steps, and the head for the rows whose logits are
 /// wanted.
 class Decoder {
  public:
@@ -49,15 +56,14 @@ class Decoder {
                                                                Arena& arena, const ArenaPlan& plan);
 
   /// Runs the rows through all layers: their K and V are stored, and their final hidden rows stay
-  /// in the arena until the next run. 1 to plan.max_rows rows.
-  [[nodiscard]] Result<void> run(const Step& step, const std::function<bool()>& cancelled);
+  /// in the arena until the next run. 1 to plan.max_rows rows. Then the head, as below, without
+  /// the host in between where a submission may be that long; empty: none.
+  [[nodiscard]] Result<std::vector<params::ArgmaxEntry>> run(
+      const Step& step, const HeadRows& head, const std::function<bool()>& cancelled);
 
   /// The head for rows of the last run: capped logits, and for each row the best token that its
-  /// mask allows (mask_words() words each), or the one drawn where `sampling` says how; empty: all
-  /// rows are greedy. 1 to plan.max_head_rows rows.
-  [[nodiscard]] Result<std::vector<params::ArgmaxEntry>> head(
-      std::span<const std::uint32_t> rows, std::span<const std::span<const std::uint32_t>> masks,
-      std::span<const params::SampleRow> sampling = {});
+  /// mask allows (mask_words() words each), or the one drawn. 1 to plan.max_head_rows rows.
+  [[nodiscard]] Result<std::vector<params::ArgmaxEntry>> head(const HeadRows& head);
   /// Capped logits of row `ix` of the last head(); out.size() == vocab_size.
   [[nodiscard]] Result<void> read_logits(vk::Uploader& uploader, std::uint32_t ix,
                                          std::span<float> out) const;
@@ -91,6 +97,8 @@ class Decoder {
   Result<LayerOps> make_layer(Kernels& kernels, const ModelWeights& weights, std::uint32_t ix);
   Result<std::vector<vk::CommandList>> record_body(std::uint32_t n_rows, Phase phase) const;
   Result<std::vector<vk::CommandList>> record_head(std::uint32_t n_rows, bool sampled) const;
+  void write_head(const HeadRows& head);
+  [[nodiscard]] std::vector<params::ArgmaxEntry> best_of(const HeadRows& head) const;
   void record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows,
                     Phase phase) const;
 

@@ -218,7 +218,6 @@ Result<std::vector<std::uint32_t>> Drafter::draft(std::span<const DraftRow> rows
   PREFLIGHT_ASSERT(n_steps > 0 && n_steps <= kMaxDraftSteps);
   Step step;
   const auto hidden_rows = host_values<std::uint32_t>(shared_.head_rows);
-  const auto masks = host_values<std::uint32_t>(shared_.masks);
   for (std::uint32_t r = 0; r < n_rows; r++) {
     const DraftRow& row = rows[r];
     step.sequences.push_back(row.pages);
@@ -229,8 +228,7 @@ Result<std::vector<std::uint32_t>> Drafter::draft(std::span<const DraftRow> rows
                          .token = row.token,
                          .soft_row = nullptr});
     hidden_rows[r] = row.hidden_row;
-    std::copy(row.mask.begin(), row.mask.end(),
-              masks.begin() + static_cast<std::ptrdiff_t>(r * row.mask.size()));
+    write_mask(shared_, r, row.mask);
   }
   write_step(shared_, plan_, target_, step);
   auto& caches = from == HiddenRows::kTarget ? after_target_ : after_draft_;

@@ -32,11 +32,11 @@ inline constexpr std::uint32_t kDraftRopeOffset = 1;
 
 /// One sequence of a draft step.
 struct DraftRow {
-  StepSequence pages;                   ///< the target's; all positions up to newest_key are stored
-  std::uint32_t newest_key = 0;         ///< position
-  std::int32_t token = 0;               ///< the one whose successor is drafted
-  std::uint32_t hidden_row = 0;         ///< of the step that HiddenRows names
-  std::span<const std::uint32_t> mask;  ///< what may be drafted, as in Decoder::head
+  StepSequence pages;            ///< the target's; all positions up to newest_key are stored
+  std::uint32_t newest_key = 0;  ///< position
+  std::int32_t token = 0;        ///< the one whose successor is drafted
+  std::uint32_t hidden_row = 0;  ///< of the step that HiddenRows names
+  TokenMask mask;                ///< what may be drafted, as in Decoder::head
 };
 
 /// Whose rows DraftRow::hidden_row counts.

@@ -1,6 +1,9 @@
 #include "engine/forward/segments.h"
 
 #include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
 
 namespace preflight::forward {
 
@@ -21,27 +24,44 @@ Result<SegmentCache::Recorded*> SegmentCache::find(std::uint32_t n_rows, Phase p
 }
 
 Result<void> SegmentCache::run(vk::Submitter& submitter, std::uint32_t n_rows, Phase phase,
-                               const Record& record, const std::function<bool()>& cancelled) {
+                               const Record& record, const std::function<bool()>& cancelled,
+                               Recorded* behind) {
   PREFLIGHT_TRY(Recorded* const recorded, find(n_rows, phase, record));
-  const std::size_t n = recorded->segments.size();
-  // Unmeasured work goes segment by segment.
-  const double expected_ms = recorded->segment_ms;
-  const std::size_t per_submission =
-      expected_ms <= 0
-          ? 1
-          : static_cast<std::size_t>(std::clamp(submission_ms_ / expected_ms, 1.0, 1000.0));
+  struct Segment {
+    const vk::CommandList* list;
+    double expected_ms;
+    double* taken_ms;
+  };
+  double own_ms = 0;
+  double behind_ms = 0;
+  std::vector<Segment> segments;
+  for (const vk::CommandList& list : recorded->segments)
+    segments.push_back({&list, recorded->segment_ms, &own_ms});
+  if (behind != nullptr)
+    for (const vk::CommandList& list : behind->segments)
+      segments.push_back({&list, behind->segment_ms, &behind_ms});
 
-  double total_ms = 0;
   std::vector<const vk::CommandList*> lists;
-  for (std::size_t first = 0; first < n; first += per_submission) {
+  for (std::size_t first = 0; first < segments.size(); first += lists.size()) {
     if (cancelled && cancelled()) return fail(ErrorCode::kCancelled, "cancelled");
     lists.clear();
-    for (std::size_t i = first; i < std::min(n, first + per_submission); i++)
-      lists.push_back(&recorded->segments[i]);
+    double expected_ms = 0;
+    for (const Segment& segment : std::span(segments).subspan(first)) {
+      // Unmeasured work goes segment by segment.
+      const bool together = expected_ms > 0 && segment.expected_ms > 0 &&
+                            expected_ms + segment.expected_ms <= submission_ms_;
+      if (!lists.empty() && !together) break;
+      lists.push_back(segment.list);
+      expected_ms += segment.expected_ms;
+    }
     PREFLIGHT_TRY(const double ms, submitter.run(lists));
-    total_ms += ms;
+    // What was expected of each tells its share.
+    for (const Segment& segment : std::span(segments).subspan(first, lists.size()))
+      *segment.taken_ms += expected_ms > 0 ? ms * segment.expected_ms / expected_ms : ms;
   }
-  recorded->segment_ms = total_ms / static_cast<double>(n);
+  recorded->segment_ms = own_ms / static_cast<double>(recorded->segments.size());
+  if (behind != nullptr)
+    behind->segment_ms = behind_ms / static_cast<double>(behind->segments.size());
   if (n_rows >= widest_rows_) {
     widest_rows_ = n_rows;
     segment_ms_per_row_ = recorded->segment_ms / n_rows;

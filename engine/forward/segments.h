@@ -19,28 +19,31 @@ namespace preflight::forward {
 class SegmentCache {
  public:
   using Record = std::function<Result<std::vector<vk::CommandList>>()>;
-
-  explicit SegmentCache(double submission_ms) : submission_ms_(submission_ms) {}
-
-  /// Runs the segments of `n_rows` in `phase`, recording them first if need be. `cancelled` is
-  /// asked between submissions; may be empty.
-  [[nodiscard]] Result<void> run(vk::Submitter& submitter, std::uint32_t n_rows, Phase phase,
-                                 const Record& record, const std::function<bool()>& cancelled);
-
-  /// Milliseconds of the longest segment of the widest shape run so far, per row; 0 before any.
-  [[nodiscard]] double segment_ms_per_row() const { return segment_ms_per_row_; }
-
- private:
   struct Recorded {
     std::uint32_t n_rows = 0;
     Phase phase = Phase::kPrefill;
     std::vector<vk::CommandList> segments;
     double segment_ms = 0;  ///< mean of the last run; 0: not measured
   };
+
+  explicit SegmentCache(double submission_ms) : submission_ms_(submission_ms) {}
+
+  /// The segments of `n_rows` in `phase`, recorded if need be; valid until the next find or run.
+  [[nodiscard]] Result<Recorded*> find(std::uint32_t n_rows, Phase phase, const Record& record);
+
+  /// Runs the segments of `n_rows` in `phase`, then those of `behind`, which another cache found
+  /// (null: none), together where a submission holds both. `cancelled` is asked between
+  /// submissions; may be empty.
+  [[nodiscard]] Result<void> run(vk::Submitter& submitter, std::uint32_t n_rows, Phase phase,
+                                 const Record& record, const std::function<bool()>& cancelled,
+                                 Recorded* behind = nullptr);
+
+  /// Milliseconds of the longest segment of the widest shape run so far, per row; 0 before any.
+  [[nodiscard]] double segment_ms_per_row() const { return segment_ms_per_row_; }
+
+ private:
   /// Shapes kept: decode uses one, prefill two (a chunk and its rest), a batch shrinks row by row.
   static constexpr std::size_t kKept = 40;
-
-  Result<Recorded*> find(std::uint32_t n_rows, Phase phase, const Record& record);
 
   double submission_ms_;
   double segment_ms_per_row_ = 0;

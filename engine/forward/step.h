@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,10 @@ enum class Phase {
   kPrefill,   ///< text and media that came with a request
   kGenerate,  ///< decoding, draft verification, forced text, the drafter's own steps, every head
 };
+
+/// Tokens that may follow a row, one bit for each; never null. Rows share what is the same for
+/// them.
+using TokenMask = std::shared_ptr<const std::vector<std::uint32_t>>;
 
 /// One row of a step: a position of a sequence and what stands there.
 struct StepRow {

@@ -75,4 +75,13 @@ void write_step(Arena& arena, const ArenaPlan& plan, const model::ModelConfig& c
                   [&](std::uint32_t row) { return step.rows[row].sequence; });
 }
 
+void write_mask(Arena& arena, std::uint32_t head_row, const TokenMask& mask) {
+  if (arena.masks_held.size() <= head_row) arena.masks_held.resize(head_row + 1);
+  // What is held lives on, so an equal address is the same mask.
+  if (std::exchange(arena.masks_held[head_row], mask) == mask) return;
+  std::copy(mask->begin(), mask->end(),
+            host_values<std::uint32_t>(arena.masks).begin() +
+                static_cast<std::ptrdiff_t>(head_row * mask->size()));
+}
+
 }  // namespace preflight::forward

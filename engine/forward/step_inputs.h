@@ -11,4 +11,8 @@ namespace preflight::forward {
 void write_step(Arena& arena, const ArenaPlan& plan, const model::ModelConfig& config,
                 const Step& step);
 
+/// Writes the mask of a head row, unless the arena holds it already. Not while a submission reads
+/// it.
+void write_mask(Arena& arena, std::uint32_t head_row, const TokenMask& mask);
+
 }  // namespace preflight::forward
