@@ -34,6 +34,15 @@ Result<double> decode_seconds(engine::Engine& engine, std::vector<engine::Genera
   return seconds_since(start);
 }
 
+/// What a step of generation takes on the host itself, between one submission's end and the next.
+double host_us_per_step(const engine::Meter& before, const engine::Meter& after) {
+  const double seconds = after.generate_seconds - before.generate_seconds;
+  const double device_seconds = after.generate_device_seconds - before.generate_device_seconds;
+  const auto n_steps = static_cast<double>(after.narrow_steps + after.wide_steps -
+                                           before.narrow_steps - before.wide_steps);
+  return (seconds - device_seconds) * 1e6 / n_steps;
+}
+
 }  // namespace
 
 Result<std::vector<Figure>> measure_prefill(engine::Engine& engine, const ModelOptions& options) {
@@ -63,17 +72,22 @@ Result<std::vector<Figure>> measure_depths(engine::Engine& engine, const ModelOp
     PREFLIGHT_TRY(const auto inputs, prompt(engine, depth + 1, 1));
     PREFLIGHT_TRY_VOID(engine.prefill(base, inputs));
     std::vector<double> samples;
+    std::vector<double> host_us;
     for (std::uint32_t i = 0; i < options.repeats; i++) {
       PREFLIGHT_TRY(const engine::SequenceId sequence, engine.fork(base));
+      const engine::Meter before = engine.meter();
       std::vector<engine::GenerateRow> rows(1);
       rows[0].sequence = sequence;
       PREFLIGHT_TRY(const double seconds, decode_seconds(engine, rows, options.decode_tokens));
       samples.push_back(options.decode_tokens / seconds);
+      host_us.push_back(host_us_per_step(before, engine.meter()));
       engine.close(sequence);
     }
     engine.close(base);
     figures.push_back(
         Figure::of(fmt::format("decode_depth_{}", depth), "tokens/s", std::move(samples)));
+    figures.push_back(
+        Figure::of(fmt::format("host_per_step_depth_{}", depth), "us", std::move(host_us)));
   }
   return figures;
 }
