@@ -58,7 +58,7 @@ std::optional<NewReview> read_job(const fs::path& path) {
   const auto value = protocol::parse_object(text, "job.json");
   if (!value) return std::nullopt;
   NewReview review;
-  protocol::FieldReader fields(*value, "");
+  protocol::ObjectReader fields(*value, "");
   fields.need("id", review.id);
   fields.need("digest", review.digest);
   fields.take("key", review.key);

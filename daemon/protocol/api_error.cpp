@@ -15,8 +15,8 @@ std::string to_json(const ApiError& error) {
 Decoded<ApiError> parse_api_error(std::string_view body) {
   const Decoded<json> value = parse_object(body, "the error body");
   if (!value) return tl::unexpected(value.error());
-  FieldReader top(*value, "");
-  FieldReader fields(top.child("error"), "/error");
+  ObjectReader top(*value, "");
+  ObjectReader fields(top.child("error"), "/error");
   ApiError error;
   fields.need("code", error.code);
   fields.need("message", error.message);

@@ -49,40 +49,40 @@ Decoded<Health> parse_health(std::string_view body) {
   const Decoded<json> value = parse_object(body, "the health");
   if (!value) return tl::unexpected(value.error());
   Health health;
-  FieldReader top(*value, "");
+  ObjectReader top(*value, "");
   top.need("status", health.status);
   top.take("reason", health.reason);
   top.take("version", health.version);
   top.take("database", health.database);
-  FieldReader model(top.child("model"), "/model");
+  ObjectReader model(top.child("model"), "/model");
   model.take("name", health.model.name);
   model.take("digest", health.model.digest);
   model.take("loaded", health.model.loaded);
   model.take("drafter", health.model.drafter);
-  FieldReader device(top.child("device"), "/device");
+  ObjectReader device(top.child("device"), "/device");
   device.take("name", health.device.name);
   device.take("driver", health.device.driver);
   device.take("tier", health.device.tier);
   device.take("software", health.device.software);
-  FieldReader work(top.child("work"), "/work");
+  ObjectReader work(top.child("work"), "/work");
   work.take("prefilled_tokens", health.work.prefilled_tokens);
   work.take("cached_tokens", health.work.cached_tokens);
   work.take("generated_tokens", health.work.generated_tokens);
   work.take("forced_tokens", health.work.forced_tokens);
   work.take("saved_steps", health.work.saved_steps);
   work.take("draft_saved_steps", health.work.draft_saved_steps);
-  FieldReader queue(top.child("queue"), "/queue");
+  ObjectReader queue(top.child("queue"), "/queue");
   queue.take("queued", health.queue.queued);
   queue.take("running", health.queue.running);
   queue.take("limit", health.queue.limit);
-  FieldReader spool(top.child("spool"), "/spool");
+  ObjectReader spool(top.child("spool"), "/spool");
   spool.take("used_bytes", health.spool.used_bytes);
   spool.take("limit_bytes", health.spool.limit_bytes);
   spool.take("free_disk_bytes", health.spool.free_disk_bytes);
-  FieldReader fault(top.child("last_fault"), "/last_fault");
+  ObjectReader fault(top.child("last_fault"), "/last_fault");
   fault.take("at_ms", health.last_fault.at_ms);
   fault.take("message", health.last_fault.message);
-  for (const FieldReader* part : {&top, &model, &device, &work, &queue, &spool, &fault})
+  for (const ObjectReader* part : {&top, &model, &device, &work, &queue, &spool, &fault})
     if (!part->good()) return tl::unexpected(part->error());
   return health;
 }

@@ -19,21 +19,21 @@ Decoded<json> parse_object(std::string_view text, std::string_view what) {
   return value;
 }
 
-FieldReader::FieldReader(const json& object, std::string pointer)
+ObjectReader::ObjectReader(const json& object, std::string pointer)
     : object_(object), pointer_(std::move(pointer)) {}
 
-const json* FieldReader::find(std::string_view name) const {
+const json* ObjectReader::find(std::string_view name) const {
   const auto it = object_.find(name);
   return it == object_.end() || it->is_null() ? nullptr : &*it;
 }
 
-void FieldReader::refuse(std::string_view name, std::string_view expected, const json& found) {
+void ObjectReader::refuse(std::string_view name, std::string_view expected, const json& found) {
   if (!good()) return;
   error_.message =
       fmt::format("{}/{} is {}, expected {}", pointer_, name, found.type_name(), expected);
 }
 
-void FieldReader::take(std::string_view name, std::string& target) {
+void ObjectReader::take(std::string_view name, std::string& target) {
   const json* value = find(name);
   if (value == nullptr) return;
   if (const auto* text = value->get_ptr<const json::string_t*>())
@@ -42,7 +42,7 @@ void FieldReader::take(std::string_view name, std::string& target) {
     refuse(name, "a string", *value);
 }
 
-void FieldReader::take(std::string_view name, bool& target) {
+void ObjectReader::take(std::string_view name, bool& target) {
   const json* value = find(name);
   if (value == nullptr) return;
   if (value->is_boolean())
@@ -51,7 +51,7 @@ void FieldReader::take(std::string_view name, bool& target) {
     refuse(name, "true or false", *value);
 }
 
-void FieldReader::take(std::string_view name, std::uint64_t& target) {
+void ObjectReader::take(std::string_view name, std::uint64_t& target) {
   const json* value = find(name);
   if (value == nullptr) return;
   if (value->is_number_unsigned())
@@ -60,7 +60,7 @@ void FieldReader::take(std::string_view name, std::uint64_t& target) {
     refuse(name, "a whole number from 0", *value);
 }
 
-void FieldReader::take(std::string_view name, std::uint32_t& target) {
+void ObjectReader::take(std::string_view name, std::uint32_t& target) {
   std::uint64_t wide = target;
   take(name, wide);
   if (wide > std::numeric_limits<std::uint32_t>::max())
@@ -69,7 +69,7 @@ void FieldReader::take(std::string_view name, std::uint32_t& target) {
     target = static_cast<std::uint32_t>(wide);
 }
 
-void FieldReader::take(std::string_view name, std::int64_t& target) {
+void ObjectReader::take(std::string_view name, std::int64_t& target) {
   const json* value = find(name);
   if (value == nullptr) return;
   const bool fits = value->is_number_integer() &&
@@ -82,13 +82,13 @@ void FieldReader::take(std::string_view name, std::int64_t& target) {
     refuse(name, "a whole number", *value);
 }
 
-void FieldReader::need(std::string_view name, std::string& target) {
+void ObjectReader::need(std::string_view name, std::string& target) {
   if (find(name) == nullptr && good())
     error_.message = fmt::format("{}/{} is missing, expected a string", pointer_, name);
   take(name, target);
 }
 
-const json& FieldReader::child(std::string_view name) {
+const json& ObjectReader::child(std::string_view name) {
   static const json kEmpty = json::object();
   const json* value = find(name);
   if (value == nullptr) return kEmpty;

@@ -17,9 +17,9 @@ Decoded<nlohmann::json> parse_object(std::string_view text, std::string_view wha
 
 /// Takes fields out of one object; the first one that does not fit is kept as the error. A field
 /// that is absent leaves its target as it is, except through need().
-class FieldReader {
+class ObjectReader {
  public:
-  FieldReader(const nlohmann::json& object, std::string pointer);
+  ObjectReader(const nlohmann::json& object, std::string pointer);
 
   void take(std::string_view name, std::string& target);
   void take(std::string_view name, bool& target);

@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 5> kStateNames = {"queued", "running", "d
 Decoded<ReviewStatus> read_status(const json& object, const std::string& pointer) {
   ReviewStatus status;
   std::string state;
-  FieldReader fields(object, pointer);
+  ObjectReader fields(object, pointer);
   fields.need("id", status.id);
   fields.need("state", state);
   fields.take("bundle_id", status.bundle_id);
