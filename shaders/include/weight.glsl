@@ -45,7 +45,7 @@ vec2 scale_and_minimum(const uvec3 p, const uint k) {
 }
 #endif
 
-#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q4_K) || defined(WEIGHT_Q6_K)
+#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q6_K)
 // A code as a float without moving it to the word's end and converting it: its bits stand in the
 // mantissa under the exponent at which bit `at` counts 1, so the float is base(at) + code. Shifts by
 // a constant serve several codes of a word, and a conversion is slow on many devices.
@@ -53,19 +53,6 @@ float over_base(const uint word, const uint mask, const uint at) {
   return uintBitsToFloat((word & (mask << at)) | ((150u - at) << 23));
 }
 float base(const uint at) { return float(1u << (23u - at)); }
-#endif
-
-#if defined(WEIGHT_Q4_0) || defined(WEIGHT_Q4_K)
-// Codes of weights 4 * q to 4 * q + 3 less `zero`: the low or the high halves of a word's bytes.
-vec4 nibble_codes(const uint word, const uint q, const float zero) {
-  const uint up = word << 11;
-  const uint down = word >> 9;
-  if ((q & 1) == 0)
-    return vec4(over_base(up, 15, 11), over_base(up, 15, 19), over_base(word, 15, 16), over_base(down, 15, 15)) -
-           (vec4(base(11), base(19), base(16), base(15)) + zero);
-  return vec4(over_base(up, 15, 15), over_base(word, 15, 12), over_base(down, 15, 11), over_base(down, 15, 19)) -
-         (vec4(base(15), base(12), base(11), base(19)) + zero);
-}
 #endif
 
 #if defined(WEIGHT_Q6_K)
@@ -92,7 +79,15 @@ vec4 weight_codes(const WeightBlock b, const uint q) {
   const uint w = b.quants[q / 4][q % 4];
   return vec4(signed_byte(w, 0), signed_byte(w, 1), signed_byte(w, 2), signed_byte(w, 3));
 #elif defined(WEIGHT_Q4_0)
-  return nibble_codes(b.quants[0][q / 2], q, 8.0);
+  // The low or the high halves of a word's bytes.
+  const uint w = b.quants[0][q / 2];
+  const uint up = w << 11;
+  const uint down = w >> 9;
+  if ((q & 1) == 0)
+    return vec4(over_base(up, 15, 11), over_base(up, 15, 19), over_base(w, 15, 16), over_base(down, 15, 15)) -
+           (vec4(base(11), base(19), base(16), base(15)) + 8.0);
+  return vec4(over_base(up, 15, 15), over_base(w, 15, 12), over_base(down, 15, 11), over_base(down, 15, 19)) -
+         (vec4(base(15), base(12), base(11), base(19)) + 8.0);
 #else
   // Bytes hold the weights' low bits in one half, and their high bits at 2 * (q % 4).
   const uint w = b.quants[0][q / 2];
@@ -134,7 +129,10 @@ vec4 weight_values(const WeightBlock b, const uint q) {
   precise const vec4 value = scaled + b.shift[q / 4];
   return value;
 #else
-  precise const vec4 scaled = b.scale.x * nibble_codes(b.quants[0][q / 2], q, 0.0);
+  // Bytes by themselves: several cards convert one in an instruction.
+  const uint codes = (b.quants[0][q / 2] >> (4 * (q & 1))) & 0x0f0f0f0fu;
+  const uvec4 low = uvec4(codes & 255, (codes >> 8) & 255, (codes >> 16) & 255, codes >> 24);
+  precise const vec4 scaled = b.scale.x * vec4(low);
   precise const vec4 value = scaled + b.shift.x;
   return value;
 #endif
