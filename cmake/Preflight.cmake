@@ -49,7 +49,9 @@ function(preflight_test name)
   cmake_parse_arguments(arg "SANITIZED" "TIMEOUT" "SOURCES;LINK;LABELS;NEEDS" ${ARGN})
   find_package(GTest REQUIRED)
   add_executable(${name} ${arg_SOURCES})
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  # Each file of tests has helpers of its own, under names that its neighbours use too.
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests
+    UNITY_BUILD OFF)
   target_link_libraries(${name} PRIVATE preflight_flags ${arg_LINK} GTest::gtest GTest::gtest_main)
   # The tests' own code works little, and optimising it takes a quarter of a build's time.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)

@@ -14,8 +14,6 @@
 namespace preflight::engine {
 namespace {
 
-constexpr std::uint32_t kPageTokens = params::kPageTokens;
-
 forward::TokenMask make_free_text_mask(const model::ModelConfig& config,
                                        const model::SpecialTokens& tokens) {
   std::vector<std::uint32_t> mask((config.vocab_size + 31) / 32, 0xffffffffu);
@@ -121,7 +119,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   PREFLIGHT_TRY_VOID(forward::self_test(impl->self_test_subject()));
   impl->pools.emplace(kv::Pools{.sliding = kv::PagePool(impl->plan.sliding_pages),
                                 .full = kv::PagePool(impl->plan.full_pages),
-                                .page_tokens = kPageTokens,
+                                .page_tokens = params::kPageTokens,
                                 .sliding_window = config.sliding_window});
   impl->prefix_cache.emplace(impl->memory.max_bookmarks);
   impl->scheduler.emplace(*impl->decoder, *impl->pools, *impl->prefix_cache, config, impl->plan);

@@ -20,12 +20,13 @@
 namespace preflight::engine {
 namespace {
 
-constexpr std::uint32_t kPageTokens = params::kPageTokens;
 constexpr std::uint32_t kLargestBlock = 1120;  // soft tokens of the largest image budget
 constexpr std::uint32_t kMaxHeadRows = kMaxNarrowRows;
 constexpr std::uint64_t kMiB = 1u << 20;
 
-std::uint32_t pages_for(std::uint32_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+std::uint32_t pages_for(std::uint32_t tokens) {
+  return (tokens + params::kPageTokens - 1) / params::kPageTokens;
+}
 
 /// Pages of the sliding pool: one long sequence (its window, the chunk being written, and what both
 /// cut into), and for each further one what a fork or a short sequence holds of its own.
@@ -48,14 +49,15 @@ Result<void> check_page_ranges(const forward::ArenaPlan& plan, bool kv16,
   const std::uint64_t most_bytes = forward::most_plane_bytes(device, kv16);
   const auto check = [&](const forward::AttentionLayout& layout, std::uint32_t n_pages,
                          const char* kind) -> Result<void> {
-    const std::uint64_t page = std::uint64_t{layout.n_kv_heads} * kPageTokens *
+    const std::uint64_t page = std::uint64_t{layout.n_kv_heads} * params::kPageTokens *
                                std::max(layout.key_dim, layout.head_dim) * (kv16 ? 2 : 4);
     const std::uint64_t most = page == 0 ? n_pages : most_bytes / page;
     if (n_pages <= most) return {};
-    return fail(ErrorCode::kLimit,
-                fmt::format("{} pages of the {} layers' KV cache do not fit the {} MiB that "
-                            "kernels on {} can see; at most about {} tokens of context fit",
-                            n_pages, kind, most_bytes / kMiB, device.name, most * kPageTokens));
+    return fail(
+        ErrorCode::kLimit,
+        fmt::format("{} pages of the {} layers' KV cache do not fit the {} MiB that "
+                    "kernels on {} can see; at most about {} tokens of context fit",
+                    n_pages, kind, most_bytes / kMiB, device.name, most * params::kPageTokens));
   };
   PREFLIGHT_TRY_VOID(check(plan.sliding, plan.sliding_pages, "sliding"));
   return check(plan.full, plan.full_pages, "full");
@@ -114,7 +116,8 @@ std::uint32_t fitting_context(const model::ModelConfig& config, const EngineOpti
   std::uint32_t high = pages_for(options.context_tokens);
   while (low < high) {
     const std::uint32_t middle = (low + high + 1) / 2;
-    const auto plan = plan_arena(config, options, load.tuning, load.tier, middle * kPageTokens);
+    const auto plan =
+        plan_arena(config, options, load.tuning, load.tier, middle * params::kPageTokens);
     const std::uint64_t need =
         fixed + plan.arena_bytes(config, load.act16) + plan.page_bytes(config, load.kv16);
     if (need <= memory.budget_bytes)
@@ -122,7 +125,7 @@ std::uint32_t fitting_context(const model::ModelConfig& config, const EngineOpti
     else
       high = middle - 1;
   }
-  return low * kPageTokens;
+  return low * params::kPageTokens;
 }
 
 Result<void> check_model(const model::ModelConfig& config, const forward::ArenaPlan& plan) {
@@ -198,8 +201,8 @@ Result<LoadPlan> plan_load(const model::ModelFile& file, const model::DrafterFil
   plan.kv16 = options.kv == KvFormat::kF16;
 
   const std::uint32_t context =
-      pages_for(std::clamp(options.context_tokens, kPageTokens, config.context_length)) *
-      kPageTokens;
+      pages_for(std::clamp(options.context_tokens, params::kPageTokens, config.context_length)) *
+      params::kPageTokens;
   plan.arena = plan_arena(config, options, plan.tuning, plan.tier, context);
   PREFLIGHT_TRY_VOID(check_model(config, plan.arena));
   PREFLIGHT_TRY_VOID(check_page_ranges(plan.arena, plan.kv16, device));

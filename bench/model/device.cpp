@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -15,16 +14,11 @@
 #include <fmt/format.h>
 
 #include "bench/kernels/bench.h"
+#include "bench/model/clock.h"
 #include "engine/model/mapped_file.h"
 
 namespace preflight::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Result<Figure> host_to_device(Bench& bench, std::uint32_t repeats) {
   constexpr std::uint64_t kUnit = 1u << 16;

@@ -1,6 +1,5 @@
 #include "bench/model/drafts.h"
 
-#include <chrono>
 #include <cstdint>
 #include <fstream>
 #include <span>
@@ -8,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/model/clock.h"
 #include "engine/text/chat.h"
 
 namespace preflight::bench {
@@ -40,9 +40,9 @@ Result<std::vector<std::int32_t>> answer(engine::Engine& engine, engine::Sequenc
   row.max_tokens = n_tokens;
   row.draft = draft;
   PREFLIGHT_TRY(row.sequence, engine.fork(prompt));
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   PREFLIGHT_TRY(std::vector<engine::Generation> answers, engine.generate({&row, 1}));
-  totals.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  totals.seconds += seconds_since(start);
   engine.close(row.sequence);
   engine::Generation& made = answers.at(0);
   totals.n_tokens += made.ids.size();

@@ -1,7 +1,6 @@
 #include "bench/model/first_token.h"
 
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -12,6 +11,8 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
+
+#include "bench/model/clock.h"
 
 namespace preflight::bench {
 namespace {
@@ -51,7 +52,7 @@ Result<double> child_seconds(const ModelOptions& options, const std::filesystem:
   argv.push_back(nullptr);
 
   pid_t child = 0;
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const int failed = posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, argv.data(), environ);
   if (failed != 0)
     return fail(ErrorCode::kIo, fmt::format("starting a process: {}", std::strerror(failed)));
@@ -60,7 +61,7 @@ Result<double> child_seconds(const ModelOptions& options, const std::filesystem:
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     return fail(ErrorCode::kInternal, "the process that says the first token failed");
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return seconds_since(start);
 }
 
 }  // namespace

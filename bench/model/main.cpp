@@ -6,7 +6,6 @@
 // Lists that are not given are left out; --all measures them all at the sizes above, and on
 // anything but a CPU device depth 32768 as well.
 
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +14,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "bench/model/clock.h"
 #include "bench/model/device.h"
 #include "bench/model/drafts.h"
 #include "bench/model/first_token.h"
@@ -69,10 +69,9 @@ Result<void> measure(ModelOptions options, const std::filesystem::path& prompts)
   // As loading will find it. A checkpoint in a folder is many files.
   if (options.limits && std::filesystem::is_regular_file(options.model))
     PREFLIGHT_TRY_VOID(take(measure_file(options)));
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   PREFLIGHT_TRY(auto engine, engine::Engine::load(options.engine_options()));
-  const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
-  figures.push_back(Figure::of("load", "s", {load.count()}));
+  figures.push_back(Figure::of("load", "s", {seconds_since(start)}));
   PREFLIGHT_TRY_VOID(take(measure_prefill(*engine, options)));
   PREFLIGHT_TRY_VOID(take(measure_depths(*engine, options)));
   PREFLIGHT_TRY_VOID(take(measure_rows(*engine, options)));

@@ -1,7 +1,6 @@
 #include "bench/model/processor.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -11,10 +10,10 @@
 #include <immintrin.h>
 #endif
 
+#include "bench/model/clock.h"
+
 namespace preflight::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kReadBytes = std::size_t{512} << 20;  // of all threads: beyond every cache
 constexpr int kChains = 12;  // of dependent multiply-adds: hide their latency
@@ -29,7 +28,7 @@ double seconds_on_all(const Work& work) {
     std::vector<std::jthread> threads;
     for (unsigned t = 0; t < n; t++) threads.emplace_back([&work, t] { work(t); });
   }
-  return std::chrono::duration<double>(Clock::now() - start).count();
+  return seconds_since(start);
 }
 
 std::uint64_t sum(const std::vector<std::uint64_t>& words) {

@@ -1,20 +1,14 @@
 #include "bench/model/rates.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include <fmt/format.h>
 
+#include "bench/model/clock.h"
 #include "engine/plain_prompt.h"
 
 namespace preflight::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 Result<std::vector<engine::Input>> prompt(const engine::Engine& engine, std::uint32_t n_tokens,
                                           std::uint32_t seed) {

@@ -342,11 +342,11 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-bool nests_too_deep(std::string_view json) {
+bool nests_too_deep(std::string_view text) {
   std::size_t level = 0;
   bool in_string = false;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     if (in_string) {
       if (c == '\\') ++i;
       in_string = c != '"';
@@ -389,8 +389,8 @@ BundleReading read_bundle(const fs::path& directory, const BundleOptions& option
                           kMaxJsonLevels));
     return reading;
   }
-  const Json json = Json::parse(*text, nullptr, false);
-  if (json.is_discarded()) {
+  const Json document = Json::parse(*text, nullptr, false);
+  if (document.is_discarded()) {
     ErrorPlace place;
     static_cast<void>(Json::sax_parse(*text, &place));  // it fails: where is what is wanted
     const std::size_t offset = std::min(place.offset, text->size());
@@ -400,11 +400,11 @@ BundleReading read_bundle(const fs::path& directory, const BundleOptions& option
               fmt::format("bundle.json is not JSON: line {}, byte {}", line, offset));
     return reading;
   }
-  if (!json.is_object()) {
+  if (!document.is_object()) {
     add_error(reading.problems, "B003", "", "bundle.json holds no object", "{\"schema\": ...}");
     return reading;
   }
-  read_bundle_fields(json, options, reading);
+  read_bundle_fields(document, options, reading);
   for (std::size_t i = 0; i < reading.bundle.assets.size(); ++i)
     read_asset_file(directory, i, options.limits, reading);
   check_directory(directory, options.limits, reading);
@@ -423,9 +423,9 @@ tl::expected<std::vector<std::string>, std::string> read_placement_names(
     const fs::path& rules_file) {
   auto text = read_small_file(rules_file, std::uint64_t{8} << 20);
   if (!text) return tl::unexpected(rules_file.string() + ": " + text.error());
-  const Json json = Json::parse(*text, nullptr, false);
-  const auto placements = json.is_object() ? json.find("placements") : json.end();
-  if (!json.is_object() || placements == json.end() || !placements->is_object())
+  const Json document = Json::parse(*text, nullptr, false);
+  const auto placements = document.is_object() ? document.find("placements") : document.end();
+  if (!document.is_object() || placements == document.end() || !placements->is_object())
     return tl::unexpected(rules_file.string() + ": no object \"placements\" in it");
   std::vector<std::string> names;
   for (const auto& [name, placement] : placements->items()) names.push_back(name);

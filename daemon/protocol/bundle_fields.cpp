@@ -429,8 +429,9 @@ bool is_date(std::string_view text) {
   return day <= last;
 }
 
-void read_bundle_fields(const Json& json, const BundleOptions& options, BundleReading& reading) {
-  FieldReader root(json, "", reading.problems);
+void read_bundle_fields(const Json& document, const BundleOptions& options,
+                        BundleReading& reading) {
+  FieldReader root(document, "", reading.problems);
   if (!root.is_object()) return;
   Bundle& bundle = reading.bundle;
   if (const std::string schema = root.text("schema", true);

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "daemon/protocol/sha256.h"
+#include "daemon/review/json_parts.h"
 
 namespace preflight::review {
 namespace {
@@ -79,17 +80,6 @@ Json to_json(const StoredPass& pass, const std::string& key) {
             {"saved_steps", pass.work.saved_steps},
             {"draft_saved_steps", pass.work.draft_saved_steps},
             {"seconds", pass.work.seconds}}}};
-}
-
-const Json& field(const Json& object, std::string_view name) {
-  static const Json kNothing;
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  return object.is_object() && found != object.end() ? *found : kNothing;
-}
-
-std::string text_of(const Json& object, std::string_view name) {
-  const Json& value = field(object, name);
-  return value.is_string() ? value.get<std::string>() : std::string();
 }
 
 Json list_of(const Json& object, std::string_view name) {

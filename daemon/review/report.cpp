@@ -6,16 +6,12 @@
 #include <fmt/format.h>
 
 #include "daemon/protocol/sha256.h"
+#include "daemon/review/json_parts.h"
 
 namespace preflight::review {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string text_of(const Json& object, std::string_view name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 /// Counts of what a person has to look at: measured rows that fail, findings of the model's rows
 /// (those that repeat a measured row are not counted twice), rows by verdict.

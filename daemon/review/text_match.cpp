@@ -7,8 +7,6 @@
 namespace preflight::review {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /// Marks of U+2010 to U+203A (dashes, quotes, ellipsis): E2 80 xx.
 bool is_typographic(std::string_view text, std::size_t i) {
   return text.size() - i >= 3 && text[i] == '\xe2' && text[i + 1] == '\x80';

@@ -6,6 +6,8 @@
 
 namespace preflight::review {
 
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }  // in any locale
+
 /// For comparing what was read or heard with what is written: lower case, marks and white space
 /// folded into single spaces. Letters beyond ASCII keep their bytes, except that typographic quotes
 /// and dashes count as marks.

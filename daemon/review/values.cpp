@@ -5,10 +5,11 @@
 #include <optional>
 #include <utility>
 
+#include "daemon/review/text_match.h"
+
 namespace preflight::review {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
          (static_cast<unsigned char>(c) >= 0x80);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "daemon/protocol/pattern.h"
+#include "daemon/review/json_parts.h"
 #include "daemon/review/text_match.h"
 #include "daemon/review/text_rows.h"
 
@@ -25,16 +26,6 @@ Verdict verdict_of(std::string_view result) {
 std::string role_of(const PromptContext& context, const std::string& asset) {
   const protocol::Asset* found = context.bundle->find(asset);
   return found == nullptr ? asset : std::string(to_string(found->role));
-}
-
-const Json& field(const Json& object, std::string_view name) {
-  static const Json kNothing;
-  const auto found = object.is_object() ? object.find(name) : object.end();
-  return object.is_object() && found != object.end() ? *found : kNothing;
-}
-
-std::string text_of(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : std::string();
 }
 
 /// Builds one row, question by question.
@@ -80,9 +71,9 @@ class RowBuilder {
     std::string asset;
     if (!finding.evidence.empty()) {
       const Json& first = finding.evidence.front();
-      const std::string said = text_of(field(first, "quote"));
+      const std::string said = text_of(first, "quote");
       if (!said.empty()) quote = said;
-      asset = text_of(field(first, "asset"));
+      asset = text_of(first, "asset");
     }
     Json out = {{"code", finding.code},
                 {"verdict", to_string(finding.verdict)},
@@ -117,7 +108,7 @@ class RowBuilder {
   std::vector<const Json*> measured(const std::vector<std::string>& names) const {
     std::vector<const Json*> out;
     for (const Json& row : facts_) {
-      const std::string fact = text_of(field(row, "fact"));
+      const std::string fact = text_of(row, "fact");
       const bool named = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
         return fact_matches(name, fact);
       });
@@ -134,7 +125,7 @@ class RowBuilder {
     Json ids = Json::array();
     bool clean = true;
     for (const Json* row : measured(question.facts)) {
-      if (verdict_of(text_of(field(*row, "result"))) == Verdict::kNotApplicable) continue;
+      if (verdict_of(text_of(*row, "result")) == Verdict::kNotApplicable) continue;
       ids.push_back(field(*row, "id"));
       clean = take_fact(*row, question.areas) && clean;
     }
@@ -153,7 +144,7 @@ class RowBuilder {
     const Json* open = nullptr;
     for (const Json* row : measured(question.facts)) {
       ids.push_back(field(*row, "id"));
-      if (text_of(field(*row, "result")) == "not_measured") open = row;
+      if (text_of(*row, "result") == "not_measured") open = row;
     }
     shown["answer"] = open == nullptr ? "not_applicable" : kCannotTell;
     shown["by"] = "facts";
@@ -163,27 +154,27 @@ class RowBuilder {
     Finding finding;
     finding.code = question.id;
     finding.answer = kCannotTell;
-    finding.text = fmt::format("{}: {}", question.text, text_of(field(*open, "text")));
+    finding.text = fmt::format("{}: {}", question.text, text_of(*open, "text"));
     add(std::move(finding));
   }
 
   /// Makes a finding of a measured row that does not pass. True: it passes.
   bool take_fact(const Json& row, const std::vector<std::string>& areas,
                  const FactRule* rule = nullptr) {
-    const Verdict verdict = verdict_of(text_of(field(row, "result")));
+    const Verdict verdict = verdict_of(text_of(row, "result"));
     if (verdict != Verdict::kFail && verdict != Verdict::kNeedsHuman) return true;
-    const std::string id = text_of(field(row, "id"));
-    const std::string asset = text_of(field(row, "asset"));
+    const std::string id = text_of(row, "id");
+    const std::string asset = text_of(row, "asset");
     if (!used_facts_.insert(fmt::format("{}\n{}", id, asset)).second) return false;
     Finding finding;
     finding.code = id;
     finding.verdict = verdict;
-    finding.severity = parse_severity(text_of(field(row, "severity"))).value_or(Severity::kMinor);
+    finding.severity = parse_severity(text_of(row, "severity")).value_or(Severity::kMinor);
     if (rule != nullptr) {
       finding.verdict = rule->verdict.value_or(verdict);
       finding.severity = rule->severity.value_or(finding.severity);
     }
-    finding.text = text_of(field(row, "text"));
+    finding.text = text_of(row, "text");
     finding.areas = areas;
     finding.evidence.push_back({{"type", "fact"}, {"id", id}, {"asset", field(row, "asset")}});
     add(std::move(finding));
@@ -193,18 +184,18 @@ class RowBuilder {
   void take_failing_facts() {
     for (const FactRule& rule : check_.facts) {
       for (const Json* row : measured(rule.facts)) {
-        const std::string role = role_of(context_, text_of(field(*row, "asset")));
+        const std::string role = role_of(context_, text_of(*row, "asset"));
         const bool meant = rule.roles.empty() || std::find(rule.roles.begin(), rule.roles.end(),
                                                            role) != rule.roles.end();
-        const auto severity = parse_severity(text_of(field(*row, "severity")));
+        const auto severity = parse_severity(text_of(*row, "severity"));
         if (meant && severity && *severity >= rule.from) take_fact(*row, rule.areas, &rule);
       }
     }
   }
 
   Json checked(const Json& item, const std::vector<std::string>& kinds) {
-    auto evidence = check_evidence(context_, observations_, kinds, text_of(field(item, "at")),
-                                   text_of(field(item, "quote")));
+    auto evidence =
+        check_evidence(context_, observations_, kinds, text_of(item, "at"), text_of(item, "quote"));
     if (evidence) return std::move(*evidence);
     ++dropped_;
     return {};
@@ -234,7 +225,7 @@ class RowBuilder {
 
   void read_answer(const Question& question, Json shown) {
     const Json& given = field(answer_, question.key());
-    std::string word = text_of(field(given, "answer"));
+    std::string word = text_of(given, "answer");
     Json evidence = Json::array();
     for (const Json& item : field(given, "evidence"))
       if (Json held = checked(item, question.evidence); !held.is_null())
@@ -266,7 +257,7 @@ class RowBuilder {
     }
     Finding finding;
     finding.code = question.id;
-    finding.answer = text_of(field(given, "answer"));
+    finding.answer = text_of(given, "answer");
     finding.areas = question.areas;
     finding.evidence = evidence;
     const auto outcome = question.answers.find(word);
@@ -430,10 +421,10 @@ class RowBuilder {
     for (const Json& item : field(answer_, "claims")) {
       const std::size_t index = next++;
       Json evidence = checked(item, {"text", "speech"});
-      const std::string type = text_of(field(item, "type"));
+      const std::string type = text_of(item, "type");
       const auto outcome = list.types.find(type);
       if (evidence.is_null() || outcome == list.types.end()) continue;
-      const std::string quote = text_of(field(item, "quote"));
+      const std::string quote = text_of(item, "quote");
       Json claim = {{"id", fmt::format("c{}", claims_.size() + 1)},
                     {"text", quote},
                     {"type", type},
@@ -447,7 +438,7 @@ class RowBuilder {
       const bool allowed = cleared != context_.bundle->allow.end();
       if (allowed) claim["allow"] = cleared->id;
       // Forbidden words in texts are measured rows already.
-      const bool spoken = text_of(field(evidence, "type")) == "speech";
+      const bool spoken = text_of(evidence, "type") == "speech";
       const auto denied =
           spoken ? denied_hits(*context_.bundle, {"", quote, nullptr}) : std::vector<DeniedHit>();
       if (!denied.empty()) claim["deny"] = denied.front().entry;
@@ -481,7 +472,7 @@ class RowBuilder {
       if (evidence.is_null()) continue;
       Finding finding;
       finding.code = check_.ideas->question;
-      finding.text = fmt::format("an angle not used here: \"{}\"", text_of(field(item, "quote")));
+      finding.text = fmt::format("an angle not used here: \"{}\"", text_of(item, "quote"));
       finding.evidence.push_back(std::move(evidence));
       add(std::move(finding));
     }

@@ -20,14 +20,14 @@ std::uint32_t last_rotated(const std::vector<float>& inv_freq) {
 }
 
 /// Sizes of the arena's buffers in bytes, in one place for the plan and for the making.
-struct Sizes {
+struct ArenaSizes {
   std::uint64_t residual, normed, qkv, q, attended, ranges, branch, gated, codes, code_scales;
   std::uint64_t logits, partial, best;
   std::uint64_t sample_states, sample_bins, sample_lists;
   std::uint64_t row_infos, page_tables, sliding_rope, full_rope, soft, head_rows, masks,
       sample_rows;
 
-  Sizes(const model::ModelConfig& c, const ArenaPlan& p, bool act16) {
+  ArenaSizes(const model::ModelConfig& c, const ArenaPlan& p, bool act16) {
     const std::uint64_t rows = p.max_rows;
     const std::uint64_t act = act16 ? 2 : 4;
     const std::uint64_t dim = padded(c.model_dim);
@@ -96,7 +96,7 @@ AttentionLayout AttentionLayout::of(const model::ModelConfig& config, model::Lay
 }
 
 std::uint64_t ArenaPlan::arena_bytes(const model::ModelConfig& config, bool act16) const {
-  return Sizes(config, *this, act16).total();
+  return ArenaSizes(config, *this, act16).total();
 }
 
 std::uint64_t ArenaPlan::page_bytes(const model::ModelConfig& config, bool kv16) const {
@@ -113,7 +113,7 @@ std::uint64_t ArenaPlan::page_bytes(const model::ModelConfig& config, bool kv16)
 
 Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config,
                             const ArenaPlan& plan, bool act16, bool kv16) {
-  const Sizes sizes(config, plan, act16);
+  const ArenaSizes sizes(config, plan, act16);
   const auto make = [&](std::uint64_t bytes, vk::Residency residency, const char* label) {
     return vk::Buffer::create(device, bytes, residency, label);
   };

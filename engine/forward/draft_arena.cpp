@@ -6,11 +6,11 @@ namespace preflight::forward {
 namespace {
 
 /// Sizes of the buffers in bytes, in one place for the plan and for the making.
-struct Sizes {
+struct DraftArenaSizes {
   std::uint64_t embedded, input, hidden, residual, normed, raw_q, q, attended, branch, gated,
       tokens;
 
-  Sizes(const model::DrafterConfig& config, const ArenaPlan& plan, bool act16) {
+  DraftArenaSizes(const model::DrafterConfig& config, const ArenaPlan& plan, bool act16) {
     const model::ModelConfig& c = config.layers;
     const std::uint64_t rows = plan.max_head_rows;
     const std::uint64_t act = act16 ? 2 : 4;
@@ -39,12 +39,12 @@ struct Sizes {
 
 std::uint64_t DraftArena::bytes(const model::DrafterConfig& config, const ArenaPlan& plan,
                                 bool act16) {
-  return Sizes(config, plan, act16).total();
+  return DraftArenaSizes(config, plan, act16).total();
 }
 
 Result<DraftArena> DraftArena::create(vk::Device& device, const model::DrafterConfig& config,
                                       const ArenaPlan& plan, bool act16) {
-  const Sizes sizes(config, plan, act16);
+  const DraftArenaSizes sizes(config, plan, act16);
   const auto make = [&](std::uint64_t bytes, const char* label) {
     return vk::Buffer::create(device, bytes, vk::Residency::kDevice, label);
   };

@@ -41,10 +41,6 @@ struct Spot {
   std::size_t depth = 0;
 };
 
-tl::unexpected<Error> refuse(ErrorCode code, const std::string& pointer, std::string sentence) {
-  return fail(code, fmt::format("{}: {}", place(pointer), std::move(sentence)));
-}
-
 // A value as it is written in an answer. Ill-formed text is checked before, or only printed.
 std::string write(const Json& value) {
   return value.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
@@ -452,8 +448,10 @@ AnswerSize AnswerSize::times(std::size_t count) const {
           .heaviest_tokens = scale(heaviest_tokens)};
 }
 
-std::string place(const std::string& pointer) {
-  return pointer.empty() ? "schema" : "schema " + pointer;
+tl::unexpected<Error> refuse(ErrorCode code, const std::string& pointer,
+                             const std::string& sentence) {
+  return fail(code,
+              fmt::format("{}: {}", pointer.empty() ? "schema" : "schema " + pointer, sentence));
 }
 
 Result<CompiledAutomaton> compile_automaton(const Json& schema, const ConstraintLimits& limits) {

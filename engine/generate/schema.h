@@ -58,7 +58,9 @@ Result<CompiledAutomaton> compile_automaton(const nlohmann::ordered_json& schema
 Result<NumberRange> read_number_range(const nlohmann::ordered_json& schema, bool integer,
                                       const std::string& pointer);
 
-/// "schema /properties/a" for messages; "schema" alone for the root.
-std::string place(const std::string& pointer);
+/// The error about the part of a schema at `pointer`: "schema /properties/a: <sentence>", of the
+/// root "schema: <sentence>".
+tl::unexpected<Error> refuse(ErrorCode code, const std::string& pointer,
+                             const std::string& sentence);
 
 }  // namespace preflight::generate

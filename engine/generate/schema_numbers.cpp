@@ -82,11 +82,6 @@ std::optional<Units> in_units(const Json& number, int decimals) {
   return units;
 }
 
-tl::unexpected<Error> refuse(ErrorCode code, const std::string& pointer,
-                             const std::string& sentence) {
-  return fail(code, fmt::format("{}: {}", place(pointer), sentence));
-}
-
 // The number of decimals that "multipleOf" asks for: it must be 1, 0.1, 0.01, ...
 Result<std::optional<int>> read_decimals(const Json& schema, bool integer,
                                          const std::string& pointer) {

@@ -39,7 +39,7 @@ Result<ChildResult> run_job(const DecoderOptions& options, const MediaFile& file
                     .cancelled = options.cancelled});
 }
 
-Result<void> check_budget(std::uint32_t budget) {
+Result<void> check_frame_budget(std::uint32_t budget) {
   if (budget == 0) return {};  // frames at their own size
   const auto size = target_size({.width = kPatchSide, .height = kPatchSide}, budget);
   if (!size.has_value()) return tl::unexpected(size.error());
@@ -53,8 +53,8 @@ Result<void> check_request(const VideoRequest& request) {
   if (request.mode == VideoRequest::Mode::kTimes && request.at.empty()) {
     return fail(ErrorCode::kInvalidInput, "a film cannot be looked at in 0 frames");
   }
-  PREFLIGHT_TRY_VOID(check_budget(request.budget));
-  for (const VideoRequest::At& at : request.at) PREFLIGHT_TRY_VOID(check_budget(at.budget));
+  PREFLIGHT_TRY_VOID(check_frame_budget(request.budget));
+  for (const VideoRequest::At& at : request.at) PREFLIGHT_TRY_VOID(check_frame_budget(at.budget));
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "engine/model/bpe_training.h"
+#include "engine/model/model_config.h"
 
 namespace preflight::model {
 namespace {

@@ -16,10 +16,8 @@ struct DemoVocabulary {
   std::vector<std::string> merges;  ///< "left right" in rank order
 };
 
-/// Sizes between which a vocabulary can be made: the fixed tokens fit, and ids fit what readers
-/// accept.
+/// The size from which the fixed tokens fit; the largest is kPublishedVocabulary.
 inline constexpr std::uint32_t kSmallestVocabulary = 512;
-inline constexpr std::uint32_t kPublishedVocabulary = 262144;
 
 /// All special tokens of the published vocabulary (at their published ids when `size` is the
 /// published one, from 0 on otherwise), 256 byte tokens, newline and space runs, printable ASCII,

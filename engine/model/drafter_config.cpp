@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::string_view kCheckpointType = "gemma4_unified_assistant";
 
-Result<void> check_layer(const ModelConfig& config, std::uint32_t layer, TensorTable& tensors,
-                         std::string_view where) {
+Result<void> check_drafter_layer(const ModelConfig& config, std::uint32_t layer,
+                                 TensorTable& tensors, std::string_view where) {
   const std::uint64_t dim = config.model_dim;
   const std::uint64_t ffn_dim = config.ffn_dim;
   const std::uint64_t head_dim = config.attention(config.layer_kinds[layer]).head_dim;
@@ -99,7 +99,7 @@ Result<void> check_drafter_tensors(const DrafterConfig& config, TensorTable& ten
   PREFLIGHT_TRY_VOID(tensors.require("nextn.pre_projection.weight", {dim, 2 * target_dim}, where));
   PREFLIGHT_TRY_VOID(tensors.require("nextn.post_projection.weight", {target_dim, dim}, where));
   for (std::uint32_t layer = 0; layer < config.layers.n_layers; layer++)
-    PREFLIGHT_TRY_VOID(check_layer(config.layers, layer, tensors, where));
+    PREFLIGHT_TRY_VOID(check_drafter_layer(config.layers, layer, tensors, where));
   return tensors.check_all_used();
 }
 

@@ -69,6 +69,9 @@ struct ModelConfig {
   }
 };
 
+/// Entries of the vocabulary that is published with the model.
+inline constexpr std::uint32_t kPublishedVocabulary = 262144;
+
 /// Side of an image patch in pixels, and the values of one: 48 x 48 x 3.
 inline constexpr std::uint32_t kPatchSide = 48;
 inline constexpr std::uint32_t kPatchValues = kPatchSide * kPatchSide * 3;

@@ -166,7 +166,6 @@ Result<SpecialTokens> find_special_tokens(const ModelConfig& config,
     special.eos = *stated.eos;
   }
   // Some published vocabularies lack this one spelling; the id is the same in all of them.
-  constexpr std::uint32_t kPublishedVocabulary = 262144;
   constexpr std::int32_t kPublishedImage = 258880;
   constexpr std::int32_t kPublishedVideo = 258884;
   if (special.video < 0 && config.vocab_size == kPublishedVocabulary &&

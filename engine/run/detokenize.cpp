@@ -13,7 +13,7 @@
 namespace preflight::run {
 namespace {
 
-constexpr std::size_t kMostInputBytes = std::size_t{64} << 20;
+constexpr std::size_t kMostIdsBytes = std::size_t{64} << 20;
 
 Result<std::vector<std::int32_t>> read_ids(const std::string& text, std::size_t vocab_size) {
   const auto list = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -37,7 +37,7 @@ Result<std::vector<std::int32_t>> read_ids(const std::string& text, std::size_t 
 
 Result<void> detokenize(const ModelOptions& options) {
   PREFLIGHT_TRY(const text::Tokenizer tokenizer, load_tokenizer(options));
-  PREFLIGHT_TRY(const std::string text, read_stdin(kMostInputBytes));
+  PREFLIGHT_TRY(const std::string text, read_stdin(kMostIdsBytes));
   PREFLIGHT_TRY(const std::vector<std::int32_t> ids, read_ids(text, tokenizer.vocab_size()));
   return write_stdout(tokenizer.decode(ids, /*keep_special=*/true));
 }

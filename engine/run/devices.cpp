@@ -15,13 +15,13 @@
 namespace preflight::run {
 namespace {
 
-struct Options {
+struct DevicesOptions {
   std::string device;
   std::filesystem::path cache_dir;
   bool verbose = false;
 };
 
-std::string describe(const vk::DeviceDescription& device, const Options& options) {
+std::string describe(const vk::DeviceDescription& device, const DevicesOptions& options) {
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
   std::string text =
       fmt::format("{} {} ({}, {})\n", device.chosen ? "*" : " ", device.name, vk::name(device.type),
@@ -57,7 +57,7 @@ std::string describe(const vk::DeviceDescription& device, const Options& options
   return text;
 }
 
-Result<void> run_devices(const Options& options) {
+Result<void> run_devices(const DevicesOptions& options) {
   PREFLIGHT_TRY(const std::vector<vk::DeviceDescription> devices,
                 vk::list_devices({.name_contains = options.device}));
   std::string text;
@@ -68,7 +68,7 @@ Result<void> run_devices(const Options& options) {
 }  // namespace
 
 void add_devices(CLI::App& app, Result<void>& outcome) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<DevicesOptions>();
   CLI::App* command =
       app.add_subcommand("devices", "List the Vulkan devices; * is the one that is taken");
   command->add_option("--device", options->device, "part of the device's name");

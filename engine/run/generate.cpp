@@ -17,7 +17,7 @@
 namespace preflight::run {
 namespace {
 
-struct Options {
+struct GenerateOptions {
   EngineOptions engine;
   std::string request;
   std::string schema;
@@ -56,7 +56,7 @@ nlohmann::ordered_json choice_json(const engine::ChoiceReading& reading) {
           {"margin", reading.margin}};
 }
 
-Result<void> run_generate(const Options& options) {
+Result<void> run_generate(const GenerateOptions& options) {
   PREFLIGHT_TRY_VOID(engine::check_sampling(options.sampling));
   PREFLIGHT_TRY(const CountedRequest counted,
                 read_counted_request(options.request, options.engine.model));
@@ -114,7 +114,7 @@ Result<void> run_generate(const Options& options) {
 }  // namespace
 
 void add_generate(CLI::App& app, Result<void>& outcome) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<GenerateOptions>();
   CLI::App* command = app.add_subcommand("generate", "Continue a request");
   add_engine_options(*command, options->engine);
   command->add_option("--request", options->request, "JSON file: ids, parts or messages")

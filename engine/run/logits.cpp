@@ -16,7 +16,7 @@
 namespace preflight::run {
 namespace {
 
-struct Options {
+struct LogitsOptions {
   EngineOptions engine;
   std::string request;
   std::string positions = "last";
@@ -52,7 +52,7 @@ Result<std::vector<std::uint32_t>> parse_positions(const std::string& text, std:
   return positions;
 }
 
-Result<void> run_logits(const Options& options) {
+Result<void> run_logits(const LogitsOptions& options) {
   PREFLIGHT_TRY(const CountedRequest counted,
                 read_counted_request(options.request, options.engine.model));
   const std::vector<std::int32_t>& ids = counted.expanded.ids;
@@ -84,7 +84,7 @@ Result<void> run_logits(const Options& options) {
 }  // namespace
 
 void add_logits(CLI::App& app, Result<void>& outcome) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<LogitsOptions>();
   CLI::App* command = app.add_subcommand("logits", "Write the logits of a request");
   add_engine_options(*command, options->engine);
   command->add_option("--request", options->request, "JSON file: ids, parts or messages")

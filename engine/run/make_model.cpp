@@ -14,7 +14,7 @@
 namespace preflight::run {
 namespace {
 
-struct Options {
+struct MakeModelOptions {
   std::string shape;
   std::string type;
   std::string head;
@@ -33,7 +33,7 @@ std::string check_type(const std::string& name) {
   return fmt::format("unknown type \"{}\", expected one like F32, BF16, Q8_0, Q4_0 or Q4_K", name);
 }
 
-Result<void> run_make_model(const Options& options) {
+Result<void> run_make_model(const MakeModelOptions& options) {
   model::MakeModelOptions make;
   const auto shape = model::shape_from_name(options.shape);
   PREFLIGHT_ASSERT(shape);  // the parser lets no other name pass
@@ -54,7 +54,7 @@ Result<void> run_make_model(const Options& options) {
 }  // namespace
 
 void add_make_model(CLI::App& app, Result<void>& outcome) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<MakeModelOptions>();
   CLI::App* command = app.add_subcommand("make-model", "Write a GGUF model of random weights");
   command->add_option("--shape", options->shape, "Sizes of the model")
       ->required()

@@ -16,7 +16,7 @@
 namespace preflight::run {
 namespace {
 
-struct Options {
+struct PlanOptions {
   EngineOptions engine;
   std::uint32_t sequences = 1;
   bool json = false;
@@ -55,7 +55,7 @@ std::string as_json(const engine::PlanReport& report) {
   return out.dump() + "\n";
 }
 
-Result<void> run_plan(const Options& options) {
+Result<void> run_plan(const PlanOptions& options) {
   engine::EngineOptions engine_options = to_engine_options(options.engine);
   engine_options.max_sequences = options.sequences;
   PREFLIGHT_TRY(const engine::PlanReport report, engine::plan(engine_options));
@@ -65,7 +65,7 @@ Result<void> run_plan(const Options& options) {
 }  // namespace
 
 void add_plan(CLI::App& app, Result<void>& outcome) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PlanOptions>();
   options->engine.context_tokens = 16384;
   CLI::App* command =
       app.add_subcommand("plan", "The memory that a model would take, without loading it");

@@ -24,7 +24,7 @@ namespace {
 using media::ImagePatches;
 using model::OutputTensor;
 
-struct Options {
+struct PreprocessOptions {
   std::filesystem::path file;
   std::filesystem::path out;
   std::filesystem::path model;
@@ -55,7 +55,7 @@ struct Patches {
 };
 
 /// With a model, its embedders must be able to take what is made here.
-Result<void> check_model(const Options& options, bool sound) {
+Result<void> check_model(const PreprocessOptions& options, bool sound) {
   if (options.model.empty()) return {};
   PREFLIGHT_TRY(const model::ModelFile file, model::ModelFile::open(options.model, options.mmproj));
   const model::ModelConfig& config = file.config();
@@ -76,7 +76,7 @@ Result<void> refuse_option(bool given, const char* option, const std::string& na
               fmt::format("{} is a {}: {} has no meaning for it", name, kind, option));
 }
 
-Result<void> write_image(const Options& options, const media::Decoder& decoder,
+Result<void> write_image(const PreprocessOptions& options, const media::Decoder& decoder,
                          const media::MediaFile& file) {
   PREFLIGHT_TRY_VOID(
       refuse_option(options.n_frames.has_value(), "--frames", file.name(), "picture"));
@@ -93,7 +93,7 @@ Result<void> write_image(const Options& options, const media::Decoder& decoder,
                                   image.columns, image.rows));
 }
 
-Result<void> write_video(const Options& options, const media::Decoder& decoder,
+Result<void> write_video(const PreprocessOptions& options, const media::Decoder& decoder,
                          const media::MediaFile& file) {
   PREFLIGHT_TRY_VOID(check_model(options, /*sound=*/false));
   media::VideoRequest request;
@@ -123,7 +123,7 @@ Result<void> write_video(const Options& options, const media::Decoder& decoder,
                   video.frames_left_out, video.broken_frames, patches.n()));
 }
 
-Result<void> write_sound(const Options& options, const media::Decoder& decoder,
+Result<void> write_sound(const PreprocessOptions& options, const media::Decoder& decoder,
                          const media::MediaFile& file) {
   PREFLIGHT_TRY_VOID(refuse_option(options.n_frames.has_value(), "--frames", file.name(), "sound"));
   PREFLIGHT_TRY_VOID(refuse_option(options.budget.has_value(), "--budget", file.name(), "sound"));
@@ -145,7 +145,7 @@ Result<void> write_sound(const Options& options, const media::Decoder& decoder,
       sound.cut_samples, sound.missing_samples));
 }
 
-Result<void> preprocess(const Options& options) {
+Result<void> preprocess(const PreprocessOptions& options) {
   PREFLIGHT_TRY(const media::Decoder decoder, media::Decoder::create());
   PREFLIGHT_TRY(const media::MediaFile file, media::MediaFile::open(options.file));
   PREFLIGHT_TRY(const media::MediaKind kind, decoder.kind(file));
@@ -163,7 +163,7 @@ Result<void> preprocess(const Options& options) {
 }  // namespace
 
 void add_preprocess(CLI::App& app, Result<void>& outcome) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PreprocessOptions>();
   CLI::App* command = app.add_subcommand(
       "preprocess", "What the embedders would be given for a picture, a film or a sound");
   command->add_option("file", options->file, "The medium")->required();

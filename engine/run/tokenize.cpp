@@ -11,17 +11,17 @@
 namespace preflight::run {
 namespace {
 
-constexpr std::size_t kMostInputBytes = std::size_t{256} << 20;
-static_assert(kMostInputBytes <= text::kMaxTextBytes);
+constexpr std::size_t kMostTextBytes = std::size_t{256} << 20;
+static_assert(kMostTextBytes <= text::kMaxTextBytes);
 
-struct Options {
+struct TokenizeOptions {
   ModelOptions model;
   bool inert = false;
 };
 
-Result<void> tokenize(const Options& options) {
+Result<void> tokenize(const TokenizeOptions& options) {
   PREFLIGHT_TRY(const text::Tokenizer tokenizer, load_tokenizer(options.model));
-  PREFLIGHT_TRY(const std::string text, read_stdin(kMostInputBytes));
+  PREFLIGHT_TRY(const std::string text, read_stdin(kMostTextBytes));
   return write_stdout(
       fmt::format("[{}]\n", fmt::join(tokenizer.encode(text, !options.inert), ",")));
 }
@@ -29,7 +29,7 @@ Result<void> tokenize(const Options& options) {
 }  // namespace
 
 void add_tokenize(CLI::App& app, Result<void>& outcome) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TokenizeOptions>();
   CLI::App* command =
       app.add_subcommand("tokenize", "Text on stdin, a JSON array of ids on stdout");
   add_model_options(*command, options->model);

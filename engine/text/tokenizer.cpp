@@ -9,14 +9,12 @@
 namespace preflight::text {
 namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, how the vocabulary spells a space
-
 std::string with_marked_spaces(std::string_view text) {
   std::string out;
   out.reserve(text.size() + text.size() / 2);
   for (const char c : text) {
     if (c == ' ') {
-      out += kSpace;
+      out += kMarkedSpace;
     } else {
       out.push_back(c);
     }
@@ -27,11 +25,11 @@ std::string with_marked_spaces(std::string_view text) {
 std::string with_plain_spaces(std::string_view spelling) {
   std::string out;
   std::size_t from = 0;
-  for (std::size_t at = spelling.find(kSpace); at != std::string_view::npos;
-       at = spelling.find(kSpace, from)) {
+  for (std::size_t at = spelling.find(kMarkedSpace); at != std::string_view::npos;
+       at = spelling.find(kMarkedSpace, from)) {
     out += spelling.substr(from, at - from);
     out.push_back(' ');
-    from = at + kSpace.size();
+    from = at + kMarkedSpace.size();
   }
   out += spelling.substr(from);
   return out;

@@ -9,14 +9,12 @@
 
 #include <fmt/format.h>
 
+#include "engine/text/tokenizer_tables.h"
 #include "engine/text/value.h"
 #include "engine/text/value_builder.h"
 
 namespace preflight::text {
 namespace {
-
-constexpr std::string_view kSpace = "\xE2\x96\x81";
-constexpr std::size_t kMaxTokens = 1U << 24;
 
 /// Reads the file with the two big lists taken out while it is parsed, so they are never held as
 /// JSON values: the published file has 262,144 tokens and half a million merges.
@@ -177,7 +175,7 @@ Result<void> check_method(const Value& file) {
     if (value.is_truthy()) return unknown(fmt::format("model.{}", name), value, "null");
   }
   const Value& normalizer = member(file, "normalizer");
-  if (!is_replace(normalizer, " ", kSpace)) {
+  if (!is_replace(normalizer, " ", kMarkedSpace)) {
     return unknown("normalizer", normalizer, "one Replace of a space by U+2581");
   }
   const Value& splitter = member(file, "pre_tokenizer");
@@ -188,7 +186,7 @@ Result<void> check_method(const Value& file) {
   const Value& decoder = member(file, "decoder");
   const Value& steps = member(decoder, "decoders");
   const bool decodes = is_text(member(decoder, "type"), "Sequence") && steps.is_array() &&
-                       steps.items.size() == 3 && is_replace(steps.items[0], kSpace, " ") &&
+                       steps.items.size() == 3 && is_replace(steps.items[0], kMarkedSpace, " ") &&
                        is_text(member(steps.items[1], "type"), "ByteFallback") &&
                        is_text(member(steps.items[2], "type"), "Fuse");
   if (!decodes) {
@@ -224,8 +222,9 @@ Result<std::vector<Added>> read_added(const Value& list) {
       }
     }
     // Matching after normalisation differs from matching before only where spaces are involved.
-    if (is_true(member(entry, "normalized")) && (content.text.find(' ') != std::string::npos ||
-                                                 content.text.find(kSpace) != std::string::npos)) {
+    if (is_true(member(entry, "normalized")) &&
+        (content.text.find(' ') != std::string::npos ||
+         content.text.find(kMarkedSpace) != std::string::npos)) {
       return unknown(fmt::format("added_tokens[{}].normalized", i), member(entry, "normalized"),
                      "false");
     }
@@ -246,7 +245,7 @@ Result<TokenizerData> place(FileReader lists, std::vector<Added> added) {
   for (const auto& [token, id] : lists.vocab) highest = std::max(highest, id);
   for (const Added& token : added) highest = std::max(highest, token.id);
   if (lists.vocab.empty()) return bad("model.vocab is missing or empty");
-  if (highest >= kMaxTokens || highest >= lists.vocab.size() + added.size()) {
+  if (highest >= kMostTokens || highest >= lists.vocab.size() + added.size()) {
     return bad(
         fmt::format("the highest token id is {} in a vocabulary of {} tokens, ids must have "
                     "no gaps",

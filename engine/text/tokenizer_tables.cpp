@@ -12,8 +12,6 @@
 namespace preflight::text {
 namespace {
 
-constexpr std::size_t kMaxTokens = 1U << 24;
-
 /// The added tokens of Gemma 4. They are special whatever type a file gives them: files differ.
 constexpr std::string_view kAlwaysSpecial[] = {"<pad>",
                                                "<eos>",
@@ -65,10 +63,10 @@ Result<void> check_shape(const TokenizerData& data) {
   if (data.tokens.empty()) {
     return fail(ErrorCode::kInvalidInput, "the vocabulary is empty");
   }
-  if (data.tokens.size() > kMaxTokens) {
+  if (data.tokens.size() > kMostTokens) {
     return fail(ErrorCode::kInvalidInput,
                 fmt::format("the vocabulary has {} tokens, at most {} are read", data.tokens.size(),
-                            kMaxTokens));
+                            kMostTokens));
   }
   if (data.kinds.size() != data.tokens.size()) {
     return fail(ErrorCode::kInvalidInput,

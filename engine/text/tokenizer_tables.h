@@ -14,6 +14,9 @@
 namespace preflight::text {
 
 constexpr std::int32_t kNoToken = -1;
+constexpr std::size_t kMostTokens = 1U << 24;
+/// U+2581, how the vocabulary spells a space.
+constexpr std::string_view kMarkedSpace = "\xE2\x96\x81";
 
 /// Every spelling of the vocabulary in one block, found by id and by text. An open-addressing table
 /// of ids: the spellings are not stored twice.
