@@ -133,6 +133,7 @@ std::uint64_t @arg_NAMESPACE@::fingerprint() {
 }
 ]=])
   add_library(${target} STATIC ${source})
+  set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)  # one file, large and not ours
   set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS "${includes}")
   target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/spirv)
   target_link_libraries(${target} PUBLIC preflight_flags)
