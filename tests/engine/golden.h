@@ -84,13 +84,14 @@ inline const NumericClass kCardAct16Class = on_card_kernels(kAct16Class, "card_a
 
 inline std::unique_ptr<Engine> load_golden(const std::string& model, const NumericClass& numbers,
                                            const std::string& mmproj = "",
-                                           std::uint32_t max_sequences = 12) {
+                                           std::uint32_t max_sequences = 12,
+                                           std::uint32_t context_tokens = 4096) {
   EngineOptions options;
   options.model = golden() / model;
   if (!mmproj.empty()) options.mmproj = golden() / mmproj;
   options.tier = numbers.tier;
   options.kv = numbers.kv;
-  options.context_tokens = 4096;
+  options.context_tokens = context_tokens;
   options.max_sequences = max_sequences;
   if (numbers.card_kernels)
     options.tuned = {{.field = "attention_queries", .value = 16},
