@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <tuple>
 
 #include <nlohmann/json.hpp>
@@ -293,7 +294,7 @@ class Company : public testing::TestWithParam<std::tuple<NumericClass, Drafting>
   static std::vector<Outcome> outcomes(Engine& engine, std::uint32_t& n_accepted) {
     const auto schema = generate::Schema::compile(kSchema, engine.vocabulary(), {});
     EXPECT_TRUE(schema.has_value()) << schema.error().message;
-    const SequenceId text = open_with(engine, prompt_of("text-long", engine));
+    const SequenceId text = open_with(engine, prompt_of("text-short", engine));
     const SequenceId picture = open_with(engine, prompt_of("mixed", engine));
     std::vector<SequenceId> sequences = {text, picture};
     for (const SequenceId from : {text, text, picture}) {
@@ -350,10 +351,15 @@ TEST_P(Company, GetsTheSameAnswersAsWithoutADrafter) {
   Engine* drafted = engine_for(numbers, drafting);
   ASSERT_TRUE(plain != nullptr && drafted != nullptr);
   std::uint32_t n_accepted = 0;
-  const std::vector<Outcome> expected = outcomes(*plain, n_accepted);
+  static std::map<std::string, std::vector<Outcome>> by_class;
+  std::vector<Outcome>& expected = by_class[numbers.name];
+  if (expected.empty()) expected = outcomes(*plain, n_accepted);
   EXPECT_EQ(n_accepted, 0u);
-  // Twice: pages that a rejected draft had taken must have come back.
-  for (int i = 0; i < 2; i++) {
+  ASSERT_FALSE(expected.empty());
+  // Twice: pages that a rejected draft had taken must have come back. They are counted on the host,
+  // which sees no numbers.
+  const int n_rounds = numbers.kv == KvFormat::kF32 ? 2 : 1;
+  for (int i = 0; i < n_rounds; i++) {
     const std::vector<Outcome> actual = outcomes(*drafted, n_accepted);
     ASSERT_EQ(actual.size(), expected.size());
     for (std::size_t row = 0; row < actual.size(); row++)
@@ -364,13 +370,20 @@ TEST_P(Company, GetsTheSameAnswersAsWithoutADrafter) {
   }
 }
 
+std::string company_label(const auto& test) {
+  return std::string(std::get<0>(test.param).name) + "_" + std::get<1>(test.param).name;
+}
+
 INSTANTIATE_TEST_SUITE_P(Ways, Company,
-                         testing::Combine(testing::Values(kF32Class, kKv16Class, kAct16Class),
+                         testing::Combine(testing::Values(kF32Class),
                                           testing::Values(kThree, kEight, kMeasured, kLiterals)),
-                         [](const auto& test) {
-                           return std::string(std::get<0>(test.param).name) + "_" +
-                                  std::get<1>(test.param).name;
-                         });
+                         [](const auto& test) { return company_label(test); });
+// How many drafts there are is decided on the host. Other numbers have other kernels, whose steps
+// are of a few rows and of many.
+INSTANTIATE_TEST_SUITE_P(Half, Company,
+                         testing::Combine(testing::Values(kKv16Class, kAct16Class),
+                                          testing::Values(kThree, kEight)),
+                         [](const auto& test) { return company_label(test); });
 
 TEST(Drafter, EndsWhereTheContextEnds) {
   // 64 positions: drafts must never be what does not fit.
