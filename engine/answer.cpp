@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -10,19 +9,16 @@
 namespace preflight::engine {
 namespace {
 
-/// The gap between the two best logits that the mask allows.
-double margin_of(std::span<const float> logits, std::span<const std::uint32_t> mask) {
+/// The gap between the two best logits.
+double margin_of(std::span<const float> logits) {
   std::array<float, 2> best;
   best.fill(-std::numeric_limits<float>::infinity());
-  for (std::size_t word = 0; word < mask.size(); word++) {
-    for (std::uint32_t bits = mask[word]; bits != 0; bits &= bits - 1) {
-      const float logit = logits[word * 32 + static_cast<std::size_t>(std::countr_zero(bits))];
-      if (logit > best[0]) {
-        best[1] = best[0];
-        best[0] = logit;
-      } else if (logit > best[1]) {
-        best[1] = logit;
-      }
+  for (const float logit : logits) {
+    if (logit > best[0]) {
+      best[1] = best[0];
+      best[0] = logit;
+    } else if (logit > best[1]) {
+      best[1] = logit;
     }
   }
   return static_cast<double>(best[0]) - static_cast<double>(best[1]);
@@ -34,14 +30,19 @@ bool AnswerRules::is_stop(std::int32_t id) const {
   return std::find(stop.begin(), stop.end(), id) != stop.end();
 }
 
-TokenMask AnswerRules::mask(const std::optional<generate::ConstraintState>& state) const {
-  if (!state) return free_text_mask;
-  TokenMask mask = state->mask();
-  if (!state->can_stop()) return mask;
-  std::vector<std::uint32_t> with_stop = *mask;
+Place AnswerRules::place(const std::optional<generate::ConstraintState>& state) const {
+  if (!state) return {.mask = free_text_mask, .choice = {}};
+  Place place{.mask = state->mask(), .choice = {}};
+  if (std::optional<generate::Choice> choice = state->choice()) {
+    std::vector<std::uint32_t> tokens = generate::choice_tokens(*choice, stop);
+    place.choice = {.choice = std::move(*choice), .tokens = std::move(tokens)};
+  }
+  if (!state->can_stop()) return place;
+  std::vector<std::uint32_t> with_stop = *place.mask;
   for (const std::int32_t id : stop)
     with_stop[static_cast<std::uint32_t>(id) / 32] |= 1u << (id % 32);
-  return std::make_shared<const std::vector<std::uint32_t>>(std::move(with_stop));
+  place.mask = std::make_shared<const std::vector<std::uint32_t>>(std::move(with_stop));
+  return place;
 }
 
 Result<std::vector<std::int32_t>> advance_forced(generate::ConstraintState& state) {
@@ -82,13 +83,13 @@ Result<void> Answer::take(std::int32_t token, const AnswerRules& rules) {
   return {};
 }
 
-Result<void> Answer::read_choice(const std::string& pointer, std::span<const float> logits,
-                                 std::span<const std::uint32_t> mask, std::int32_t token) {
-  if (open_pointer != pointer) {
-    open_pointer = pointer;
-    open_margin = margin_of(logits, mask);
+Result<void> Answer::read_choice(const generate::Choice& choice, const forward::RowSoftmax& softmax,
+                                 std::int32_t token) {
+  if (open_pointer != choice.pointer) {
+    open_pointer = choice.pointer;
+    open_margin = margin_of(softmax.logits);
   }
-  PREFLIGHT_TRY_VOID(choices.read(*state, logits, token));
+  PREFLIGHT_TRY_VOID(choices.read(choice, softmax.sum, softmax.logits, token));
   for (generate::ChoiceOutcome& outcome : choices.take()) {
     result.choices.push_back({std::move(outcome), open_margin});
     open_pointer.clear();

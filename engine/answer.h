@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/forward/softmax_op.h"
 #include "engine/forward/step.h"
 #include "engine/generate/choice_reader.h"
 #include "engine/generate/constraint.h"
@@ -16,15 +17,27 @@ namespace preflight::engine {
 
 using forward::TokenMask;
 
+/// The choice that a token of an answer decides, or goes on with.
+struct OpenChoice {
+  generate::Choice choice;
+  std::vector<std::uint32_t> tokens;  ///< allowed there, the stop tokens last
+};
+
+/// The place of one token in an answer.
+struct Place {
+  TokenMask mask;  ///< what may stand there
+  std::optional<OpenChoice> choice;
+};
+
 /// What holds for all answers of a call.
 struct AnswerRules {
   TokenMask free_text_mask;
   std::span<const std::int32_t> stop;
 
   [[nodiscard]] bool is_stop(std::int32_t id) const;
-  /// The constraint's mask, with the stop tokens where the answer may end; without a constraint
-  /// that of free text.
-  [[nodiscard]] TokenMask mask(const std::optional<generate::ConstraintState>& state) const;
+  /// The place of the next token. Its mask is the constraint's, with the stop tokens where the
+  /// answer may end; without a constraint that of free text.
+  [[nodiscard]] Place place(const std::optional<generate::ConstraintState>& state) const;
 };
 
 /// Moves over all text that the schema leaves no choice about, and returns it.
@@ -52,10 +65,9 @@ struct Answer {
   Result<std::vector<std::int32_t>> take_forced();
   /// A token that the model chose, taken into the answer.
   Result<void> take(std::int32_t token, const AnswerRules& rules);
-  /// Reads the logits behind a token that is about to be taken, where it stands in the choice of
-  /// this pointer.
-  Result<void> read_choice(const std::string& pointer, std::span<const float> logits,
-                           std::span<const std::uint32_t> mask, std::int32_t token);
+  /// Reads what was behind a token that is about to be taken, where it stands at a choice.
+  Result<void> read_choice(const generate::Choice& choice, const forward::RowSoftmax& softmax,
+                           std::int32_t token);
 };
 
 }  // namespace preflight::engine

@@ -64,10 +64,15 @@ std::vector<params::SampleRow> sampling_of(std::span<const Round> rounds,
 }
 
 forward::HeadRows head_of(std::span<const Round> rounds, std::span<const WantedRow> wanted) {
-  forward::HeadRows head{.rows = {}, .masks = {}, .sampling = sampling_of(rounds, wanted)};
+  forward::HeadRows head{
+      .rows = {}, .masks = {}, .sampling = sampling_of(rounds, wanted), .softmax = {}};
   for (const WantedRow& row : wanted) {
+    const Place& place = rounds[row.work].proposal.places[row.wanted];
+    if (place.choice)
+      head.softmax.push_back(
+          {.ix = static_cast<std::uint32_t>(head.rows.size()), .tokens = place.choice->tokens});
     head.rows.push_back(row.row);
-    head.masks.push_back(rounds[row.work].proposal.masks[row.wanted]);
+    head.masks.push_back(place.mask);
   }
   return head;
 }
@@ -150,7 +155,6 @@ Result<std::vector<Generation>> Engine::generate(
     if (on_token) on_token(static_cast<std::size_t>(&answer - answers.data()), id);
   };
 
-  std::vector<float> logits;
   std::uint64_t n_rounds = 0;
   std::uint64_t n_all_steps = 0;
   for (;;) {
@@ -175,7 +179,7 @@ Result<std::vector<Generation>> Engine::generate(
                         .sequence = &sequence,
                         .next_position = static_cast<std::uint32_t>(next),
                         .proposal = {}});
-      rounds.back().proposal.masks.push_back(rules.mask(answer.state));
+      rounds.back().proposal.places.push_back(rules.place(answer.state));
     }
     if (rounds.empty()) break;
     n_rounds++;
@@ -202,13 +206,11 @@ Result<std::vector<Generation>> Engine::generate(
           return fail(ErrorCode::kInternal, "no token was allowed, or every logit was NaN");
         const auto token = static_cast<std::int32_t>(best[i].token);
 
-        const auto choice = answer.state ? answer.state->choice() : std::nullopt;
-        if (choice) {
-          logits.resize(config().vocab_size);
-          PREFLIGHT_TRY_VOID(impl.decoder->read_logits(impl.uploader, i, logits));
+        if (const auto& open = proposal.places[wanted[i].wanted].choice) {
+          PREFLIGHT_TRY(const forward::RowSoftmax softmax,
+                        impl.decoder->read_softmax(impl.uploader, i, open->tokens));
           const std::size_t n_choices = answer.result.choices.size();
-          PREFLIGHT_TRY_VOID(answer.read_choice(choice->pointer, logits,
-                                                *proposal.masks[wanted[i].wanted], token));
+          PREFLIGHT_TRY_VOID(answer.read_choice(open->choice, softmax, token));
           for (std::size_t c = n_choices; c < answer.result.choices.size(); c++)
             impl.drafting->add_choice(answer.result.choices[c].outcome);
         }

@@ -62,14 +62,13 @@ void Drafting::add_choice(const generate::ChoiceOutcome& outcome) {
 }
 
 /// The tokens that settle the choice at `state` if the guess is right, up to the text that the
-/// schema then forces; none where there is no choice, or the answer would be complete with them.
-std::vector<std::int32_t> Drafting::guess(const generate::ConstraintState& state) const {
-  const std::optional<generate::Choice> choice = state.choice();
-  if (!choice) return {};
-  const auto taken = taken_literals_.find(name_of(choice->literals));
+/// schema then forces; none where the answer would be complete with them.
+std::vector<std::int32_t> Drafting::guess(const generate::ConstraintState& state,
+                                          const generate::Choice& choice) const {
+  const auto taken = taken_literals_.find(name_of(choice.literals));
   std::size_t index = 0;
-  while (taken != taken_literals_.end() && index + 1 < choice->literals.size() &&
-         choice->literals[index].json != taken->second)
+  while (taken != taken_literals_.end() && index + 1 < choice.literals.size() &&
+         choice.literals[index].json != taken->second)
     index++;
   std::vector<std::int32_t> tokens;
   generate::ConstraintState at = state;
@@ -91,8 +90,9 @@ std::vector<Drafting::Draft> Drafting::plan(std::span<Round> rounds, std::uint32
     const auto n_pending = static_cast<std::uint32_t>(round.sequence->pending.size());
     const std::uint32_t end = round.sequence->pages.length() + n_pending;
     const std::uint32_t room = end < context_tokens ? context_tokens - end : 0;
+    const std::optional<OpenChoice>& open = round.proposal.places.front().choice;
     std::vector<std::int32_t> literal =
-        answer.may_draft && answer.state ? guess(*answer.state) : std::vector<std::int32_t>();
+        answer.may_draft && open ? guess(*answer.state, open->choice) : std::vector<std::int32_t>();
     const bool can_draft =
         answer.may_draft && drafter_ != nullptr && answer.hidden_row && n_pending == 1;
     if (room == 0 || n_pending == 0 || (literal.empty() && !can_draft)) {
@@ -146,7 +146,7 @@ Result<void> Drafting::take(Draft& draft, std::int32_t token, const AnswerRules&
   spare_rows -= n_forced;
   proposal.drafted.push_back(token);
   proposal.forced = std::move(forced);
-  proposal.masks.push_back(rules.mask(draft.state));
+  proposal.places.push_back(rules.place(draft.state));
   // Behind forced text there is no hidden row to go on from.
   draft.going = n_forced == 0 && proposal.drafted.size() < draft.n_planned;
   return {};
@@ -165,7 +165,7 @@ Result<void> Drafting::draft_steps(std::span<Draft*> drafts, bool first, const A
                     .newest_key = pages.length() - 1,
                     .token = draft->token,
                     .hidden_row = draft->hidden_row,
-                    .mask = proposal.masks.back()});
+                    .mask = proposal.places.back().mask});
     const auto n_left = draft->n_planned - static_cast<std::uint32_t>(proposal.drafted.size());
     n_steps = std::min(n_steps, draft->state ? 1 : n_left);
   }

@@ -22,8 +22,8 @@ namespace preflight::engine {
 struct Proposal {
   std::vector<std::int32_t> drafted;
   std::vector<std::int32_t> forced;  ///< what the schema forces if all of them are accepted
-  /// What may stand in the place of each draft, then after the whole proposal: one more.
-  std::vector<TokenMask> masks;
+  /// The place of each draft, then that behind the whole proposal: one more.
+  std::vector<Place> places;
   bool literal = false;  ///< the drafts spell a literal of a choice
 
   [[nodiscard]] std::size_t n_tokens() const { return drafted.size() + forced.size(); }
@@ -48,7 +48,7 @@ class Drafting {
   Drafting(forward::Drafter* drafter, std::optional<std::uint32_t> fixed_drafts)
       : drafter_(drafter), planner_(fixed_drafts) {}
 
-  /// Extends the proposals, whose masks hold that of the next token. What the schema forces is
+  /// Extends the proposals, whose places hold that of the next token. What the schema forces is
   /// never drafted: an answer with forced text pending gets no drafts, and forced text behind a
   /// draft follows it as it is. Nor is a token drafted behind which the answer is complete.
   [[nodiscard]] Result<void> propose(std::span<Round> rounds, const AnswerRules& rules,
@@ -65,7 +65,8 @@ class Drafting {
   struct Draft;
   [[nodiscard]] std::vector<Draft> plan(std::span<Round> rounds, std::uint32_t context_tokens,
                                         std::uint32_t& spare_rows) const;
-  [[nodiscard]] std::vector<std::int32_t> guess(const generate::ConstraintState& state) const;
+  [[nodiscard]] std::vector<std::int32_t> guess(const generate::ConstraintState& state,
+                                                const generate::Choice& choice) const;
   Result<void> draft_steps(std::span<Draft*> drafts, bool first, const AnswerRules& rules,
                            std::uint32_t& spare_rows);
   static Result<void> take(Draft& draft, std::int32_t token, const AnswerRules& rules,

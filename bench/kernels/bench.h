@@ -104,5 +104,6 @@ void add_norm_benches(Bench& bench);
 void add_attention_benches(Bench& bench);
 void add_argmax_benches(Bench& bench);
 void add_sample_benches(Bench& bench);
+void add_softmax_benches(Bench& bench);
 
 }  // namespace preflight::bench

@@ -44,6 +44,7 @@ int run_benches(const preflight::bench::BenchOptions& options) {
   preflight::bench::add_norm_benches(bench);
   preflight::bench::add_argmax_benches(bench);
   preflight::bench::add_sample_benches(bench);
+  preflight::bench::add_softmax_benches(bench);
   const std::size_t n_run = benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return n_run == 0 || bench.failed() ? kFailed : 0;

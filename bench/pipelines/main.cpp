@@ -28,6 +28,7 @@
 #include "shaders/params/draft.h"
 #include "shaders/params/embed.h"
 #include "shaders/params/norm.h"
+#include "shaders/params/softmax.h"
 #include "vk/buffer.h"
 #include "vk/device.h"
 #include "vk/pipeline_statistics.h"
@@ -129,6 +130,9 @@ Result<void> make_small(Kernels& kernels, const vk::Buffer& stand_in) {
     PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* argmax,
                   kernels.pipeline("argmax", params::kArgmaxBindings, sizeof(params::ArgmaxParams),
                                    {tuning.argmax_lanes, merge}));
+    PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* softmax,
+                  kernels.pipeline("softmax", params::kSoftmaxBindings,
+                                   sizeof(params::SoftmaxParams), {tuning.argmax_lanes, merge}));
   }
   PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* patches,
                 kernels.pipeline("patch_norm" + kernels.act_suffix(), params::kPatchNormBindings,

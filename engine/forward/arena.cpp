@@ -22,7 +22,7 @@ std::uint32_t last_rotated(const std::vector<float>& inv_freq) {
 /// Sizes of the arena's buffers in bytes, in one place for the plan and for the making.
 struct ArenaSizes {
   std::uint64_t residual, normed, qkv, q, attended, ranges, branch, gated, codes, code_scales;
-  std::uint64_t logits, partial, best;
+  std::uint64_t logits, partial, best, softmax;
   std::uint64_t sample_states, sample_bins, sample_lists;
   std::uint64_t row_infos, page_tables, sliding_rope, full_rope, soft, head_rows, masks,
       sample_rows;
@@ -51,6 +51,7 @@ struct ArenaSizes {
     logits = std::uint64_t{p.max_head_rows} * c.vocab_size * 4;
     partial = std::uint64_t{p.max_head_rows} * params::kArgmaxSlices * sizeof(params::ArgmaxEntry);
     best = p.max_head_rows * sizeof(params::ArgmaxEntry);
+    softmax = SoftmaxBuffers::bytes(p.max_head_rows);
     sample_states = p.max_head_rows * kSampleStateBytes;
     sample_bins = p.max_head_rows * kSampleBinBytes;
     sample_lists = sample_lists_bytes(p.max_head_rows, c.vocab_size);
@@ -65,8 +66,9 @@ struct ArenaSizes {
   }
   [[nodiscard]] std::uint64_t total() const {
     return residual + normed + qkv + q + attended + ranges + branch + gated + codes + code_scales +
-           logits + partial + best + sample_states + sample_bins + sample_lists + sample_rows +
-           row_infos + page_tables + sliding_rope + full_rope + soft + head_rows + masks;
+           logits + partial + best + softmax + sample_states + sample_bins + sample_lists +
+           sample_rows + row_infos + page_tables + sliding_rope + full_rope + soft + head_rows +
+           masks;
   }
 };
 
@@ -131,6 +133,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
   PREFLIGHT_TRY(vk::Buffer logits, make(sizes.logits, kDevice, "logits"));
   PREFLIGHT_TRY(vk::Buffer partial, make(sizes.partial, kDevice, "argmax slices"));
   PREFLIGHT_TRY(vk::Buffer best, make(sizes.best, kReadback, "argmax"));
+  PREFLIGHT_TRY(SoftmaxBuffers softmax, SoftmaxBuffers::create(device, plan.max_head_rows));
   PREFLIGHT_TRY(vk::Buffer sample_states, make(sizes.sample_states, kDevice, "sampling states"));
   PREFLIGHT_TRY(vk::Buffer sample_bins, make(sizes.sample_bins, kDevice, "sampling histograms"));
   PREFLIGHT_TRY(vk::Buffer sample_lists, make(sizes.sample_lists, kDevice, "sampling lists"));
@@ -169,6 +172,7 @@ Result<Arena> Arena::create(vk::Device& device, const model::ModelConfig& config
               .logits = std::move(logits),
               .partial = std::move(partial),
               .best = std::move(best),
+              .softmax = std::move(softmax),
               .sample_states = std::move(sample_states),
               .sample_bins = std::move(sample_bins),
               .sample_lists = std::move(sample_lists),

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/forward/kernels.h"
+#include "engine/forward/softmax_op.h"
 #include "engine/forward/step.h"
 #include "engine/model/model_config.h"
 #include "vk/buffer.h"
@@ -64,6 +65,7 @@ struct Arena {
   vk::Buffer logits;       ///< f32 [head rows, vocab]
   vk::Buffer partial;      ///< ArgmaxEntry [head rows, kArgmaxSlices]
   vk::Buffer best;         ///< ArgmaxEntry [head rows], for the host
+  SoftmaxBuffers softmax;  ///< of up to as many rows as the head takes
   vk::Buffer sample_states, sample_bins, sample_lists;  ///< by head row (engine/forward/sampler.h)
   // Written by the host before a step.
   vk::Buffer row_infos;                ///< RowInfo [rows]

@@ -58,6 +58,8 @@ Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitt
                                                     .states = &arena.sample_states,
                                                     .bins = &arena.sample_bins,
                                                     .lists = &arena.sample_lists}));
+  PREFLIGHT_TRY(decoder->softmax_,
+                SoftmaxOp::create(kernels, arena.logits, arena.softmax, config.vocab_size));
   return decoder;
 }
 
@@ -160,10 +162,21 @@ Result<std::vector<vk::CommandList>> Decoder::record_head(std::uint32_t n_rows,
   return lists;
 }
 
+Result<std::vector<vk::CommandList>> Decoder::record_softmax(std::uint32_t n_rows) const {
+  PREFLIGHT_TRY(vk::CommandList list, vk::CommandList::create(device_));
+  list.begin();
+  softmax_.record(list, n_rows);
+  PREFLIGHT_TRY_VOID(list.end());
+  std::vector<vk::CommandList> lists;
+  lists.push_back(std::move(list));
+  return lists;
+}
+
 void Decoder::write_head(const HeadRows& head) {
   const std::size_t n_rows = head.rows.size();
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_head_rows && head.masks.size() == n_rows);
   PREFLIGHT_ASSERT(head.sampling.empty() || head.sampling.size() == n_rows);
+  PREFLIGHT_ASSERT(head.softmax.size() <= n_rows);
   std::copy(head.rows.begin(), head.rows.end(),
             host_values<std::uint32_t>(arena_.head_rows).begin());
   for (std::uint32_t r = 0; r < n_rows; r++) {
@@ -172,6 +185,12 @@ void Decoder::write_head(const HeadRows& head) {
   }
   std::copy(head.sampling.begin(), head.sampling.end(),
             host_values<params::SampleRow>(arena_.sample_rows).begin());
+  softmax_rows_.clear();
+  for (const SoftmaxRow& row : head.softmax) {
+    PREFLIGHT_ASSERT(row.ix < n_rows);
+    arena_.softmax.ask(static_cast<std::uint32_t>(softmax_rows_.size()), row.ix, row.tokens);
+    softmax_rows_.push_back(row.ix);
+  }
 }
 
 std::vector<params::ArgmaxEntry> Decoder::best_of(const HeadRows& head) const {
@@ -179,20 +198,32 @@ std::vector<params::ArgmaxEntry> Decoder::best_of(const HeadRows& head) const {
   return {best.begin(), best.end()};
 }
 
+Result<std::vector<SegmentCache::Recorded*>> Decoder::find_softmax(const HeadRows& head) {
+  std::vector<SegmentCache::Recorded*> found;
+  if (head.softmax.empty()) return found;
+  const auto n_rows = static_cast<std::uint32_t>(head.softmax.size());
+  PREFLIGHT_TRY(SegmentCache::Recorded* const recorded,
+                softmaxes_.find(n_rows, Phase::kGenerate, [&] { return record_softmax(n_rows); }));
+  found.push_back(recorded);
+  return found;
+}
+
 Result<std::vector<params::ArgmaxEntry>> Decoder::run(const Step& step, const HeadRows& head,
                                                       const std::function<bool()>& cancelled) {
   const auto n_rows = static_cast<std::uint32_t>(step.rows.size());
   PREFLIGHT_ASSERT(n_rows > 0 && n_rows <= plan_.max_rows);
   write_step(arena_, plan_, config_, step);
-  SegmentCache::Recorded* behind = nullptr;
+  std::vector<SegmentCache::Recorded*> behind;
   if (!head.rows.empty()) {
     write_head(head);
+    PREFLIGHT_TRY(behind, find_softmax(head));
     const auto n_head_rows = static_cast<std::uint32_t>(head.rows.size());
     const bool sampled = !head.sampling.empty();
-    PREFLIGHT_TRY(behind,
+    PREFLIGHT_TRY(SegmentCache::Recorded* const recorded,
                   (sampled ? sampled_head_ : head_).find(n_head_rows, Phase::kGenerate, [&] {
                     return record_head(n_head_rows, sampled);
                   }));
+    behind.insert(behind.begin(), recorded);
   }
   PREFLIGHT_TRY_VOID(body_.run(
       submitter_, n_rows, step.phase, [&] { return record_body(n_rows, step.phase); }, cancelled,
@@ -202,12 +233,28 @@ Result<std::vector<params::ArgmaxEntry>> Decoder::run(const Step& step, const He
 
 Result<std::vector<params::ArgmaxEntry>> Decoder::head(const HeadRows& head) {
   write_head(head);
+  PREFLIGHT_TRY(const std::vector<SegmentCache::Recorded*> behind, find_softmax(head));
   const auto n_rows = static_cast<std::uint32_t>(head.rows.size());
   const bool sampled = !head.sampling.empty();
   PREFLIGHT_TRY_VOID((sampled ? sampled_head_ : head_)
-                         .run(submitter_, n_rows, Phase::kGenerate,
-                              [&] { return record_head(n_rows, sampled); }, {}));
+                         .run(
+                             submitter_, n_rows, Phase::kGenerate,
+                             [&] { return record_head(n_rows, sampled); }, {}, behind));
   return best_of(head);
+}
+
+Result<RowSoftmax> Decoder::read_softmax(vk::Uploader& uploader, std::uint32_t ix,
+                                         std::span<const std::uint32_t> tokens) const {
+  const auto asked = std::find(softmax_rows_.begin(), softmax_rows_.end(), ix);
+  PREFLIGHT_ASSERT(asked != softmax_rows_.end());
+  const auto query = static_cast<std::uint32_t>(asked - softmax_rows_.begin());
+  if (tokens.size() <= params::kSoftmaxTokens) return arena_.softmax.answer(query, tokens.size());
+  // More than the device picks: they come with the whole row.
+  std::vector<float> row(config_.vocab_size);
+  PREFLIGHT_TRY_VOID(read_logits(uploader, ix, row));
+  RowSoftmax softmax = arena_.softmax.answer(query, 0);
+  for (const std::uint32_t token : tokens) softmax.logits.push_back(row[token]);
+  return softmax;
 }
 
 Result<void> Decoder::read_logits(vk::Uploader& uploader, std::uint32_t ix,

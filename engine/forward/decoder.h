@@ -16,6 +16,7 @@
 #include "engine/forward/model_weights.h"
 #include "engine/forward/sampler.h"
 #include "engine/forward/segments.h"
+#include "engine/forward/softmax_op.h"
 #include "engine/forward/step.h"
 #include "engine/kv/sequence_pages.h"
 #include "engine/model/model_config.h"
@@ -36,11 +37,18 @@ struct LayerOps {
   LayerTail tail;
 };
 
+/// A row whose softmax is wanted.
+struct SoftmaxRow {
+  std::uint32_t ix = 0;                     ///< into HeadRows::rows
+  std::span<const std::uint32_t> tokens{};  ///< those whose logits are wanted
+};
+
 /// Rows of a step whose logits are wanted.
 struct HeadRows {
   std::vector<std::uint32_t> rows;          ///< of the step
   std::vector<TokenMask> masks;             ///< by row
   std::vector<params::SampleRow> sampling;  ///< by row; empty: all are greedy
+  std::vector<SoftmaxRow> softmax;          ///< what read_softmax() may then be asked
 };
 
 /// The language model on the device: runs steps, and the head for the rows whose logits are
@@ -64,6 +72,10 @@ class Decoder {
   /// The head for rows of the last run: capped logits, and for each row the best token that its
   /// mask allows (mask_words() words each), or the one drawn. 1 to plan.max_head_rows rows.
   [[nodiscard]] Result<std::vector<params::ArgmaxEntry>> head(const HeadRows& head);
+  /// What the softmax of some tokens of row `ix` of the last head() is made of; `tokens` as in its
+  /// HeadRows::softmax.
+  [[nodiscard]] Result<RowSoftmax> read_softmax(vk::Uploader& uploader, std::uint32_t ix,
+                                                std::span<const std::uint32_t> tokens) const;
   /// Capped logits of row `ix` of the last head(); out.size() == vocab_size.
   [[nodiscard]] Result<void> read_logits(vk::Uploader& uploader, std::uint32_t ix,
                                          std::span<float> out) const;
@@ -92,12 +104,16 @@ class Decoder {
         act16_(kernels.options().act16),
         body_(tuning_.submission_ms),
         head_(tuning_.submission_ms),
-        sampled_head_(tuning_.submission_ms) {}
+        sampled_head_(tuning_.submission_ms),
+        softmaxes_(tuning_.submission_ms) {}
 
   Result<LayerOps> make_layer(Kernels& kernels, const ModelWeights& weights, std::uint32_t ix);
   Result<std::vector<vk::CommandList>> record_body(std::uint32_t n_rows, Phase phase) const;
   Result<std::vector<vk::CommandList>> record_head(std::uint32_t n_rows, bool sampled) const;
+  Result<std::vector<vk::CommandList>> record_softmax(std::uint32_t n_rows) const;
   void write_head(const HeadRows& head);
+  /// What follows the head: the softmax of the rows that ask for it.
+  Result<std::vector<SegmentCache::Recorded*>> find_softmax(const HeadRows& head);
   [[nodiscard]] std::vector<params::ArgmaxEntry> best_of(const HeadRows& head) const;
   void record_layer(vk::CommandList& list, const LayerOps& layer, std::uint32_t n_rows,
                     Phase phase) const;
@@ -116,10 +132,11 @@ class Decoder {
   std::vector<LayerOps> layers_;
   ProductOp head_product_;
   ArgmaxOp argmax_;
-
   Sampler sampler_;
+  SoftmaxOp softmax_;
+  std::vector<std::uint32_t> softmax_rows_;  ///< head rows that the last head() was asked about
 
-  SegmentCache body_, head_, sampled_head_;
+  SegmentCache body_, head_, sampled_head_, softmaxes_;
 };
 
 }  // namespace preflight::forward

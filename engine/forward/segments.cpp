@@ -25,21 +25,21 @@ Result<SegmentCache::Recorded*> SegmentCache::find(std::uint32_t n_rows, Phase p
 
 Result<void> SegmentCache::run(vk::Submitter& submitter, std::uint32_t n_rows, Phase phase,
                                const Record& record, const std::function<bool()>& cancelled,
-                               Recorded* behind) {
+                               std::span<Recorded* const> behind) {
   PREFLIGHT_TRY(Recorded* const recorded, find(n_rows, phase, record));
+  struct Part {
+    Recorded* recorded;
+    double taken_ms = 0;
+  };
+  std::vector<Part> parts = {{recorded}};
+  for (Recorded* const part : behind) parts.push_back({part});
   struct Segment {
     const vk::CommandList* list;
-    double expected_ms;
-    double* taken_ms;
+    Part* part;
   };
-  double own_ms = 0;
-  double behind_ms = 0;
   std::vector<Segment> segments;
-  for (const vk::CommandList& list : recorded->segments)
-    segments.push_back({&list, recorded->segment_ms, &own_ms});
-  if (behind != nullptr)
-    for (const vk::CommandList& list : behind->segments)
-      segments.push_back({&list, behind->segment_ms, &behind_ms});
+  for (Part& part : parts)
+    for (const vk::CommandList& list : part.recorded->segments) segments.push_back({&list, &part});
 
   std::vector<const vk::CommandList*> lists;
   for (std::size_t first = 0; first < segments.size(); first += lists.size()) {
@@ -48,20 +48,21 @@ Result<void> SegmentCache::run(vk::Submitter& submitter, std::uint32_t n_rows, P
     double expected_ms = 0;
     for (const Segment& segment : std::span(segments).subspan(first)) {
       // Unmeasured work goes segment by segment.
-      const bool together = expected_ms > 0 && segment.expected_ms > 0 &&
-                            expected_ms + segment.expected_ms <= submission_ms_;
+      const double segment_ms = segment.part->recorded->segment_ms;
+      const bool together =
+          expected_ms > 0 && segment_ms > 0 && expected_ms + segment_ms <= submission_ms_;
       if (!lists.empty() && !together) break;
       lists.push_back(segment.list);
-      expected_ms += segment.expected_ms;
+      expected_ms += segment_ms;
     }
     PREFLIGHT_TRY(const double ms, submitter.run(lists));
     // What was expected of each tells its share.
     for (const Segment& segment : std::span(segments).subspan(first, lists.size()))
-      *segment.taken_ms += expected_ms > 0 ? ms * segment.expected_ms / expected_ms : ms;
+      segment.part->taken_ms +=
+          expected_ms > 0 ? ms * segment.part->recorded->segment_ms / expected_ms : ms;
   }
-  recorded->segment_ms = own_ms / static_cast<double>(recorded->segments.size());
-  if (behind != nullptr)
-    behind->segment_ms = behind_ms / static_cast<double>(behind->segments.size());
+  for (const Part& part : parts)
+    part.recorded->segment_ms = part.taken_ms / static_cast<double>(part.recorded->segments.size());
   if (n_rows >= widest_rows_) {
     widest_rows_ = n_rows;
     segment_ms_per_row_ = recorded->segment_ms / n_rows;

@@ -31,12 +31,12 @@ class SegmentCache {
   /// The segments of `n_rows` in `phase`, recorded if need be; valid until the next find or run.
   [[nodiscard]] Result<Recorded*> find(std::uint32_t n_rows, Phase phase, const Record& record);
 
-  /// Runs the segments of `n_rows` in `phase`, then those of `behind`, which another cache found
-  /// (null: none), together where a submission holds both. `cancelled` is asked between
-  /// submissions; may be empty.
+  /// Runs the segments of `n_rows` in `phase`, then those of `behind`, which other caches found,
+  /// together where a submission holds them. `cancelled` is asked between submissions; may be
+  /// empty.
   [[nodiscard]] Result<void> run(vk::Submitter& submitter, std::uint32_t n_rows, Phase phase,
                                  const Record& record, const std::function<bool()>& cancelled,
-                                 Recorded* behind = nullptr);
+                                 std::span<Recorded* const> behind = {});
 
   /// Milliseconds of the longest segment of the widest shape run so far, per row; 0 before any.
   [[nodiscard]] double segment_ms_per_row() const { return segment_ms_per_row_; }

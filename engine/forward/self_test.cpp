@@ -13,6 +13,7 @@
 #include "engine/forward/attention_op.h"
 #include "engine/forward/dot_products.h"
 #include "engine/forward/layer_attention.h"
+#include "engine/forward/softmax_op.h"
 #include "engine/model/half.h"
 #include "engine/reference/argmax.h"
 #include "engine/reference/attention.h"
@@ -20,6 +21,7 @@
 #include "engine/reference/matmul.h"
 #include "engine/reference/quantise.h"
 #include "engine/reference/rms_norm.h"
+#include "engine/reference/softmax.h"
 #include "shaders/params/argmax.h"
 #include "shaders/params/attention.h"
 #include "shaders/params/norm.h"
@@ -60,6 +62,7 @@ class SelfTest {
   Result<void> product();
   Result<void> attention(std::uint32_t layer);
   Result<void> choice();
+  Result<void> softmax();
 
  private:
   using Tolerance = std::function<double(std::size_t)>;
@@ -401,6 +404,31 @@ Result<void> SelfTest::choice() {
                  [](std::size_t) { return 0.0; });
 }
 
+Result<void> SelfTest::softmax() {
+  const std::uint32_t vocab = config_.vocab_size;
+  const auto logits = ramp(vocab);
+  PREFLIGHT_TRY_VOID(write(s_.arena.logits, logits));
+  const std::array<std::uint32_t, 3> tokens = {0, vocab / 2, vocab - 1};
+  s_.arena.softmax.ask(0, 0, tokens);
+  PREFLIGHT_TRY(const SoftmaxOp op,
+                SoftmaxOp::create(s_.kernels, s_.arena.logits, s_.arena.softmax, vocab));
+  PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, 1); }));
+  const RowSoftmax got = s_.arena.softmax.answer(0, tokens.size());
+
+  const params::SoftmaxQuery query{.row = 0, .n_tokens = tokens.size()};
+  params::SoftmaxSum want{};
+  std::array<float, tokens.size()> picked{};
+  reference::softmax(logits, {&query, 1}, tokens, {&want, 1}, picked,
+                     {.vocab_size = vocab, .logits_stride = vocab});
+  const std::array<float, 5> got_values = {got.sum.sum, got.sum.largest, got.logits[0],
+                                           got.logits[1], got.logits[2]};
+  const std::array<float, 5> want_values = {want.sum, want.largest, picked[0], picked[1],
+                                            picked[2]};
+  // Of the sum as in norm(); the others are values of the row.
+  return compare("softmax (sum, largest and picked logits)", got_values, want_values,
+                 [&](std::size_t i) { return i == 0 ? 1e-5 * want.sum : 0.0; });
+}
+
 }  // namespace
 
 bool products_agree(const SelfTestSubject& subject) {
@@ -418,7 +446,8 @@ Result<void> self_test(const SelfTestSubject& subject) {
     if (found != kinds.end())
       PREFLIGHT_TRY_VOID(test.attention(static_cast<std::uint32_t>(found - kinds.begin())));
   }
-  return test.choice();
+  PREFLIGHT_TRY_VOID(test.choice());
+  return test.softmax();
 }
 
 }  // namespace preflight::forward

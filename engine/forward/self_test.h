@@ -25,9 +25,9 @@ struct SelfTestSubject {
 
 /// Runs a few operations at the model's own shapes, with its own weights and on its own buffers,
 /// and compares them with the CPU twins: a norm, the first layer's key projection on every path for
-/// few and many rows, attention of each layer kind, the choice of a token. Between load and the
-/// first step: scratch rows and the first page of each kind hold its numbers afterwards. Takes
-/// milliseconds. Errors: kUnsupported naming device, driver, operation, what was found and
+/// few and many rows, attention of each layer kind, the choice of a token, a softmax. Between load
+/// and the first step: scratch rows and the first page of each kind hold its numbers afterwards.
+/// Takes milliseconds. Errors: kUnsupported naming device, driver, operation, what was found and
 /// expected; those of the submissions.
 [[nodiscard]] Result<void> self_test(const SelfTestSubject& subject);
 

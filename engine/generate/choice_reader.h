@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/generate/constraint.h"
+#include "shaders/params/softmax.h"
 #include "vk/error.h"
 
 namespace preflight::generate {
@@ -33,6 +34,10 @@ struct ChoiceOutcome {
   bool whole = true;
 };
 
+/// The tokens that a choice allows: its own, then the stop ids where one may end the answer.
+[[nodiscard]] std::vector<std::uint32_t> choice_tokens(const Choice& choice,
+                                                       std::span<const std::int32_t> stop_ids);
+
 /// Turns logits into the probability of each literal of a choice, for one sequence.
 ///
 /// Let a row be the softmax over the whole vocabulary, before masking. At each step inside a choice
@@ -51,12 +56,12 @@ class ChoiceReader {
   /// `stop_ids`: the tokens that end an answer; needed where a number is the whole answer.
   explicit ChoiceReader(std::vector<std::int32_t> stop_ids);
 
-  /// Reads one step: the state before the token, the row of raw logits (one per id, and maybe more
-  /// for rows that pad the model's output) and the token taken, which may be a stop id. Does
-  /// nothing where state.choice() is empty; steps of forced text need not be shown. kInternal if
-  /// the row is too short, the token is not allowed, or a logit is NaN or plus infinity.
-  Result<void> read(const ConstraintState& state, std::span<const float> logits,
-                    std::int32_t token);
+  /// Reads one step: the choice that the token stood at, the sum of the row of raw logits and those
+  /// of choice_tokens(), in their order, and the token taken, which may be a stop id. Steps without
+  /// a choice need not be shown. kInternal if the number of logits is another, the token is not
+  /// allowed, or some logit of the row is NaN or plus infinity, or all are minus infinity.
+  Result<void> read(const Choice& choice, const params::SoftmaxSum& row,
+                    std::span<const float> logits, std::int32_t token);
 
   /// The choices finished since the last call, in the order of the answer.
   std::vector<ChoiceOutcome> take();

@@ -25,7 +25,7 @@
 ///       if (state.done()) break;
 ///       logits = step(...);
 ///       token = best of logits among state.mask(), and the stop ids where state.can_stop();
-///       choices.read(state, logits, token);            // engine/generate/choice_reader.h
+///       if (state.choice()) choices.read(..., token);  // engine/generate/choice_reader.h
 ///       if (token is a stop id) break;
 ///       state.advance(token);
 ///     }

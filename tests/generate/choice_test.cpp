@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/generate/choice_reader.h"
+#include "engine/reference/softmax.h"
 #include "tests/generate/test_support.h"
 
 namespace preflight::generate {
@@ -23,6 +24,22 @@ std::vector<float> row(const text::Tokenizer& tokenizer,
   return logits;
 }
 
+// What the device would say of the row.
+Result<void> read_row(ChoiceReader& reader, const ConstraintState& state,
+                      const std::vector<float>& logits, std::int32_t token, std::int32_t stop) {
+  const std::optional<Choice> choice = state.choice();
+  if (!choice) return {};
+  const std::vector<std::uint32_t> tokens = choice_tokens(*choice, {&stop, 1});
+  if (tokens.size() > params::kSoftmaxTokens) return fail(ErrorCode::kInternal, "too many tokens");
+  const params::SoftmaxQuery query{.row = 0, .n_tokens = static_cast<std::uint32_t>(tokens.size())};
+  const auto n_logits = static_cast<std::uint32_t>(logits.size());
+  params::SoftmaxSum sum{};
+  std::vector<float> picked(tokens.size());
+  reference::softmax(logits, {&query, 1}, tokens, {&sum, 1}, picked,
+                     {.vocab_size = n_logits, .logits_stride = n_logits});
+  return reader.read(*choice, sum, picked, token);
+}
+
 class ChoiceTest : public testing::Test {
  protected:
   void open(const char* schema) {
@@ -33,7 +50,7 @@ class ChoiceTest : public testing::Test {
   // One step of the generation loop: the row is read, then the token is taken.
   void take(const std::map<std::string, double>& shares, const std::string& spelling) {
     const std::int32_t id = tokenizer_.find(spelling).value();
-    const auto read = reader_.read(*state_, row(tokenizer_, shares), id);
+    const auto read = read_row(reader_, *state_, row(tokenizer_, shares), id, stop_);
     ASSERT_TRUE(read) << read.error().message;
     ASSERT_TRUE(id == stop_ || state_->advance(id)) << spelling;
   }
@@ -215,16 +232,22 @@ TEST_F(ChoiceTest, AChoiceEnteredByAnEarlierTokenSaysSo) {
 TEST_F(ChoiceTest, RefusesRowsThatAreNoProbabilities) {
   open(R"({"type":"boolean"})");
   const std::int32_t t = tokenizer_.find("t").value();
+  const auto read = [&](const std::vector<float>& logits, const char* token) {
+    return read_row(reader_, *state_, logits, tokenizer_.find(token).value(), stop_);
+  };
   std::vector<float> logits(tokenizer_.vocab_size(), 0.0f);
-  EXPECT_TRUE(reader_.read(*state_, logits, t));
+  EXPECT_TRUE(read(logits, "t"));
+  EXPECT_FALSE(read(logits, "z"));
   logits[7] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_FALSE(reader_.read(*state_, logits, t));
+  EXPECT_FALSE(read(logits, "t"));
+  logits[7] = std::numeric_limits<float>::infinity();
+  EXPECT_FALSE(read(logits, "t"));
   logits.assign(tokenizer_.vocab_size(), -std::numeric_limits<float>::infinity());
-  EXPECT_FALSE(reader_.read(*state_, logits, t));
-  logits.assign(3, 0.0f);
-  EXPECT_FALSE(reader_.read(*state_, logits, t));
-  logits.assign(tokenizer_.vocab_size(), 0.0f);
-  EXPECT_FALSE(reader_.read(*state_, logits, tokenizer_.find("z").value()));
+  EXPECT_FALSE(read(logits, "t"));
+  const params::SoftmaxSum row{
+      .largest = 0, .sum = 2, .bad_token = params::kSoftmaxNoToken, .unused = 0};
+  EXPECT_FALSE(
+      reader_.read(*state_->choice(), row, std::vector<float>{0.0f}, tokenizer_.find("t").value()));
 }
 
 // Whatever is generated, every choice in the answer yields an outcome that adds up to one and names
@@ -246,7 +269,7 @@ TEST(ChoiceWalk, OutcomesMatchTheAnswer) {
         const bool stops = state.can_stop() && random() % 2 == 0;
         const auto tokens = allowed_tokens(state);
         const std::int32_t token = stops ? stop : tokens[random() % tokens.size()];
-        const auto read = reader.read(state, logits, token);
+        const auto read = read_row(reader, state, logits, token, stop);
         ASSERT_TRUE(read) << read.error().message;
         if (stops) break;
         answer += vocabulary->token_bytes(token);
