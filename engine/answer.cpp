@@ -92,7 +92,7 @@ Result<void> Answer::read_choice(const generate::Choice& choice, const forward::
   PREFLIGHT_TRY_VOID(choices.read(choice, softmax.sum, softmax.logits, token));
   for (generate::ChoiceOutcome& outcome : choices.take()) {
     result.choices.push_back({std::move(outcome), open_margin});
-    open_pointer.clear();
+    open_pointer.reset();
   }
   return {};
 }

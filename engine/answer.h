@@ -51,7 +51,7 @@ struct Answer {
   Sampling sampling{};
   bool may_draft = true;
   generate::ChoiceReader choices;
-  std::string open_pointer;  ///< of the choice that is open; empty: none
+  std::optional<std::string> open_pointer;  ///< of the choice that is open
   double open_margin = 0;
   Generation result;
   bool ended = false;

@@ -231,7 +231,6 @@ TEST_F(ChoiceTest, AChoiceEnteredByAnEarlierTokenSaysSo) {
 
 TEST_F(ChoiceTest, RefusesRowsThatAreNoProbabilities) {
   open(R"({"type":"boolean"})");
-  const std::int32_t t = tokenizer_.find("t").value();
   const auto read = [&](const std::vector<float>& logits, const char* token) {
     return read_row(reader_, *state_, logits, tokenizer_.find(token).value(), stop_);
   };
