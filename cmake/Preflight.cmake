@@ -24,6 +24,12 @@ if(PREFLIGHT_SANITIZE)
   target_link_options(preflight_flags INTERFACE -fsanitize=address,undefined)
 endif()
 
+# For the folder it is called in: code that waits for people, sockets and the device, where optimising
+# takes half of a build's time and brings nothing. The sanitizers slow it down far less than it waits.
+macro(preflight_waiting_code)
+  add_compile_options($<$<CONFIG:Release>:-O1> $<$<BOOL:${PREFLIGHT_SANITIZE}>:-O0>)
+endmacro()
+
 # preflight_library(NAME SOURCES a.cpp ... LINK target ...)
 function(preflight_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
@@ -53,8 +59,6 @@ function(preflight_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests
     UNITY_BUILD OFF)
   target_link_libraries(${name} PRIVATE preflight_flags ${arg_LINK} GTest::gtest GTest::gtest_main)
-  # The tests' own code works little, and optimising it takes a quarter of a build's time.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_compile_definitions(${name} PRIVATE PREFLIGHT_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
     PREFLIGHT_SOURCE="${CMAKE_SOURCE_DIR}" PREFLIGHT_BIN="${CMAKE_BINARY_DIR}/bin")
   if(arg_NEEDS)
