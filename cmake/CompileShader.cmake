@@ -2,8 +2,9 @@
 #   cmake -D GLSLANG= -D SPIRV_OPT= -D SPIRV_VAL= -D ROOT= -D SOURCE= -D OUTPUT= -D CACHE=
 #         -D DEFINES=A=1|B -P
 # Writes OUTPUT.spv (for tools), OUTPUT.inc (hexadecimal words) and OUTPUT.d (dependencies). What has
-# been made from the same text by the same tools lies in the folder CACHE, which the build trees of
-# all presets share: the optimiser takes up to ten seconds for one variant, and there are hundreds.
+# been made from the same text by the same tools lies in the folder CACHE, one of each variant, which
+# the build trees of all presets share: the optimiser takes up to ten seconds for one variant, and
+# there are hundreds.
 
 cmake_policy(VERSION 3.25)
 
@@ -26,7 +27,8 @@ foreach(tool GLSLANG SPIRV_OPT SPIRV_VAL)
 endforeach()
 file(READ ${CMAKE_CURRENT_LIST_FILE} steps)
 string(SHA256 key "${SOURCE} ${text} ${steps}")
-set(cached ${CACHE}/${key})
+get_filename_component(variant ${OUTPUT} NAME)
+set(cached ${CACHE}/${variant}-${key})
 if(NOT EXISTS ${cached}.spv OR NOT EXISTS ${cached}.d)
   run_tool("Compilation" ${GLSLANG} -V --target-env vulkan1.3 -I${ROOT}/shaders -I${ROOT}
     ${defines} --depfile ${OUTPUT}.raw.d -o ${OUTPUT}.raw.spv ${SOURCE})
@@ -40,6 +42,9 @@ if(NOT EXISTS ${cached}.spv OR NOT EXISTS ${cached}.d)
   file(RENAME ${OUTPUT}.spv ${cached}.spv)
   file(RENAME ${OUTPUT}.raw.d ${cached}.d)
   file(REMOVE ${OUTPUT}.raw.spv)
+  file(GLOB others ${CACHE}/${variant}-*)
+  list(REMOVE_ITEM others ${cached}.spv ${cached}.d)
+  file(REMOVE ${others})
 endif()
 file(COPY_FILE ${cached}.spv ${OUTPUT}.spv)
 

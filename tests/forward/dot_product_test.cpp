@@ -30,14 +30,6 @@ struct Rows {
   [[nodiscard]] QuantisedInput quantised() const { return {vk::whole(codes), vk::whole(scales)}; }
 };
 
-std::vector<float> magnitudes(std::vector<float> values) {
-  for (float& value : values) value = std::abs(value);
-  return values;
-}
-
-/// As in product_test.cpp: what a float32 sum of `cols` products can be off.
-double sum_error(std::uint32_t cols) { return (cols + 2) * 0x1p-24; }
-
 class DotTest : public ForwardTest {
  protected:
   void SetUp() override {

@@ -47,15 +47,6 @@ std::vector<float> activations(std::uint32_t n_rows, std::uint32_t cols, bool ha
   return x;
 }
 
-std::vector<float> magnitudes(std::vector<float> values) {
-  for (float& value : values) value = std::abs(value);
-  return values;
-}
-
-/// A float32 sum of `cols` products, however it is rounded, is off by at most this share of the sum
-/// of the products' magnitudes; two more roundings are the weight's and the epilogue's.
-double sum_error(std::uint32_t cols) { return (cols + 2) * 0x1p-24; }
-
 /// The weights as the kernels of a variant multiply them.
 std::vector<float> multiplied(const std::vector<float>& weights, const Variant& variant) {
   return rounded(weights, variant.coopmat);

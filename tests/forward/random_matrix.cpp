@@ -1,5 +1,6 @@
 #include "tests/forward/random_matrix.h"
 
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -77,5 +78,12 @@ RandomMatrix::RandomMatrix(TensorType type, std::uint32_t rows, std::uint32_t co
   values.resize(n);
   must(model::read_rows(tensor, 0, rows, values));
 }
+
+std::vector<float> magnitudes(std::vector<float> values) {
+  for (float& value : values) value = std::abs(value);
+  return values;
+}
+
+double sum_error(std::uint32_t cols) { return (cols + 2) * 0x1p-24; }
 
 }  // namespace preflight::forward

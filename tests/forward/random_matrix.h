@@ -20,4 +20,10 @@ struct RandomMatrix {
   RandomMatrix& operator=(const RandomMatrix&) = delete;
 };
 
+std::vector<float> magnitudes(std::vector<float> values);
+
+/// A float32 sum of `cols` products, however it is rounded, is off by at most this share of the sum
+/// of the products' magnitudes; two more roundings are the weight's and the epilogue's.
+double sum_error(std::uint32_t cols);
+
 }  // namespace preflight::forward
