@@ -55,9 +55,7 @@ function(preflight_test name)
   cmake_parse_arguments(arg "SANITIZED" "TIMEOUT" "SOURCES;LINK;LABELS;NEEDS" ${ARGN})
   find_package(GTest REQUIRED)
   add_executable(${name} ${arg_SOURCES})
-  # Each file of tests has helpers of its own, under names that its neighbours use too.
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests
-    UNITY_BUILD OFF)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(${name} PRIVATE preflight_flags ${arg_LINK} GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE PREFLIGHT_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
     PREFLIGHT_SOURCE="${CMAKE_SOURCE_DIR}" PREFLIGHT_BIN="${CMAKE_BINARY_DIR}/bin")

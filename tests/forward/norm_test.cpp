@@ -20,7 +20,7 @@ constexpr double kNormError = 2e-6;
 
 /// Row sizes below, at and above the workgroup's, all multiples of 4 as the model's are.
 constexpr std::array<std::uint32_t, 5> kRowSizes = {4, 36, 256, 1028, 3840};
-constexpr std::uint32_t kRows = 3;
+constexpr std::uint32_t kNormRows = 3;
 
 class NormTest : public ForwardTest, public testing::WithParamInterface<Variant> {
  protected:
@@ -30,7 +30,7 @@ class NormTest : public ForwardTest, public testing::WithParamInterface<Variant>
   template <std::size_t n, class Params>
   static void dispatch(const std::string& shader, const std::array<vk::Slice, n>& slices,
                        const Params& p, std::vector<std::uint32_t> constants,
-                       std::uint32_t rows = kRows) {
+                       std::uint32_t rows = kNormRows) {
     Kernels& k = kernels(GetParam());
     constants.insert(constants.begin(), k.options().tuning.norm_lanes);
     const vk::Pipeline* pipeline = must(k.pipeline(
@@ -49,17 +49,18 @@ TEST_P(NormTest, RmsNorm) {
     for (const bool weighted : {true, false}) {
       const std::uint32_t x_stride = size + 8;
       const std::uint32_t y_stride = padded(size) + 32;
-      const auto x = normals(std::size_t{kRows} * x_stride, 1, 20.0f);  // wide, as residuals are
+      const auto x =
+          normals(std::size_t{kNormRows} * x_stride, 1, 20.0f);  // wide, as residuals are
       const auto weight = normals(size, 2, 5.0f);
       const params::RmsNormParams p{
           .row_size = size, .x_stride = x_stride, .y_stride_vec4 = y_stride / 4, .epsilon = 1e-6f};
       const vk::Buffer x_buffer = upload(x);
       const vk::Buffer weight_buffer = upload(weight);
-      const vk::Buffer y = output(std::size_t{kRows} * y_stride);
+      const vk::Buffer y = output(std::size_t{kNormRows} * y_stride);
       dispatch("rms_norm", std::array{vk::whole(x_buffer), vk::whole(weight_buffer), vk::whole(y)},
                p, {weighted ? 1u : 0u});
-      std::vector<float> want(std::size_t{kRows} * y_stride, kUntouched);
-      reference::rms_norm(x, weighted ? weight : std::vector<float>(), want, kRows, p);
+      std::vector<float> want(std::size_t{kNormRows} * y_stride, kUntouched);
+      reference::rms_norm(x, weighted ? weight : std::vector<float>(), want, kNormRows, p);
       EXPECT_TRUE(near(result(y, want.size()), want,
                        [&](std::size_t i) { return tolerance(want[i], kNormError); }))
           << size << (weighted ? " with weight" : "");
@@ -69,7 +70,7 @@ TEST_P(NormTest, RmsNorm) {
 TEST_P(NormTest, RmsNormOfSilenceIsSilence) {
   const params::RmsNormParams p{
       .row_size = 640, .x_stride = 640, .y_stride_vec4 = 160, .epsilon = 1e-6f};
-  const std::vector<float> x(std::size_t{640} * kRows, 0.0f);
+  const std::vector<float> x(std::size_t{640} * kNormRows, 0.0f);
   const vk::Buffer x_buffer = upload(x);
   const vk::Buffer y = output(x.size());
   dispatch("rms_norm", std::array{vk::whole(x_buffer), vk::whole(x_buffer), vk::whole(y)}, p, {0});
@@ -96,8 +97,8 @@ TEST_P(NormTest, RmsNormIsBitEqualWhereverTheRowStands) {
 TEST_P(NormTest, NormResidual) {
   for (const std::uint32_t size : kRowSizes) {
     const std::uint32_t stride = padded(size);
-    const auto x = normals(std::size_t{kRows} * stride, 4, 3.0f);
-    auto h = normals(std::size_t{kRows} * (stride + 4), 5, 50.0f);
+    const auto x = normals(std::size_t{kNormRows} * stride, 4, 3.0f);
+    auto h = normals(std::size_t{kNormRows} * (stride + 4), 5, 50.0f);
     const auto post = normals(size, 6, 2.0f);
     const auto next = normals(size, 7, 10.0f);
     const params::NormResidualParams p{.row_size = size,
@@ -110,13 +111,13 @@ TEST_P(NormTest, NormResidual) {
     const vk::Buffer post_buffer = upload(post);
     const vk::Buffer h_buffer = upload(h);
     const vk::Buffer next_buffer = upload(next);
-    const vk::Buffer y = output(std::size_t{kRows} * stride);
+    const vk::Buffer y = output(std::size_t{kNormRows} * stride);
     dispatch("norm_residual",
              std::array{vk::whole(x_buffer), vk::whole(post_buffer), vk::whole(h_buffer),
                         vk::whole(next_buffer), vk::whole(y)},
              p, {});
-    std::vector<float> want(std::size_t{kRows} * stride, kUntouched);
-    reference::norm_residual(x, post, h, next, want, kRows, p);
+    std::vector<float> want(std::size_t{kNormRows} * stride, kUntouched);
+    reference::norm_residual(x, post, h, next, want, kNormRows, p);
 
     // h and the branch may cancel: the error is that of the larger of the two, below 250 * scalar
     // (five deviations of h), and 250 / 50 of the norm's scale where h is normed.
@@ -130,7 +131,7 @@ TEST_P(NormTest, NormResidual) {
 
 TEST_P(NormTest, PatchNorm) {
   for (const std::uint32_t size : {36u, 6912u}) {
-    auto x = normals(std::size_t{kRows} * size, 8, 0.2f);
+    auto x = normals(std::size_t{kNormRows} * size, 8, 0.2f);
     for (float& v : x) v = std::clamp(v + 0.5f, 0.0f, 1.0f);  // pixels
     std::fill_n(x.begin(), size, 0.25f);                      // a flat patch: variance exactly 0
     const auto weight = normals(size, 9);
@@ -140,13 +141,13 @@ TEST_P(NormTest, PatchNorm) {
     const vk::Buffer x_buffer = upload(x);
     const vk::Buffer weight_buffer = upload(weight);
     const vk::Buffer bias_buffer = upload(bias);
-    const vk::Buffer y = output(std::size_t{kRows} * padded(size));
+    const vk::Buffer y = output(std::size_t{kNormRows} * padded(size));
     dispatch("patch_norm",
              std::array{vk::whole(x_buffer), vk::whole(weight_buffer), vk::whole(bias_buffer),
                         vk::whole(y)},
              p, {});
-    std::vector<float> want(std::size_t{kRows} * padded(size), kUntouched);
-    reference::patch_norm(x, weight, bias, want, kRows, p);
+    std::vector<float> want(std::size_t{kNormRows} * padded(size), kUntouched);
+    reference::patch_norm(x, weight, bias, want, kNormRows, p);
     // Before the weight a value is at most 3 here; the mean's error (size / lanes roundings of a
     // sum near size / 2) is divided by a deviation of 0.2. CPU drivers measure a
     // tenth of what is allowed.

@@ -17,13 +17,13 @@ namespace {
 
 using Keys = std::vector<PositionKey>;
 
-constexpr std::uint32_t kPage = 4, kWindow = 10;
+constexpr std::uint32_t kPageTokens = 4, kWindowTokens = 10;
 
 Pools pools_of(std::uint32_t n_sliding, std::uint32_t n_full) {
   return {.sliding = PagePool(n_sliding),
           .full = PagePool(n_full),
-          .page_tokens = kPage,
-          .sliding_window = kWindow};
+          .page_tokens = kPageTokens,
+          .sliding_window = kWindowTokens};
 }
 
 Keys tokens(std::uint32_t first, std::uint32_t n) {
@@ -196,7 +196,7 @@ class Model {
   };
   /// Page of the first position that a row at n sees.
   static std::size_t first_page(std::size_t n) {
-    return n < kWindow ? 0 : (n + 1 - kWindow) / kPage;
+    return n < kWindowTokens ? 0 : (n + 1 - kWindowTokens) / kPageTokens;
   }
   static bool sees_window(std::size_t kept, std::size_t n) {
     return first_page(n) >= first_page(kept);
@@ -253,9 +253,9 @@ TEST(PrefixCache, RandomWalksFindWhatIsThereAndLoseNoPage) {
       s.keys.insert(s.keys.end(), keys.begin(), keys.end());
       for (std::size_t p = from; p < s.keys.size(); p++)
         for (const bool full : {false, true}) {
-          auto& page = memory[{full, (full ? s.pages.full() : s.pages.sliding())[p / kPage]}];
-          page.resize(kPage);
-          page[p % kPage] = value_at(s.keys, p);
+          auto& page = memory[{full, (full ? s.pages.full() : s.pages.sliding())[p / kPageTokens]}];
+          page.resize(kPageTokens);
+          page[p % kPageTokens] = value_at(s.keys, p);
         }
       s.pages.release_behind_window(pools);
       return true;
@@ -263,13 +263,14 @@ TEST(PrefixCache, RandomWalksFindWhatIsThereAndLoseNoPage) {
     const auto check = [&](const Open& s) {
       ASSERT_EQ(s.pages.length(), s.keys.size());
       for (std::size_t p = 0; p < s.keys.size(); p++) {
-        ASSERT_EQ((memory[{true, s.pages.full()[p / kPage]}][p % kPage]), value_at(s.keys, p));
-        const PageId sliding = s.pages.sliding()[p / kPage];
-        if (p + kWindow > s.keys.size()) {
+        ASSERT_EQ((memory[{true, s.pages.full()[p / kPageTokens]}][p % kPageTokens]),
+                  value_at(s.keys, p));
+        const PageId sliding = s.pages.sliding()[p / kPageTokens];
+        if (p + kWindowTokens > s.keys.size()) {
           ASSERT_NE(sliding, kNoPage) << "a visible page is gone";
         }
         if (sliding != kNoPage) {
-          ASSERT_EQ((memory[{false, sliding}][p % kPage]), value_at(s.keys, p));
+          ASSERT_EQ((memory[{false, sliding}][p % kPageTokens]), value_at(s.keys, p));
         }
       }
     };

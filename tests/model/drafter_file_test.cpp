@@ -14,40 +14,36 @@ namespace preflight::model {
 namespace {
 
 using nlohmann::json;
+using surgery::expect_parts;
 using surgery::kGolden;
 
-void expect_parts(const Error& error, ErrorCode code, const std::vector<std::string>& parts) {
-  EXPECT_EQ(error.code, code) << error.message;
-  for (const std::string& part : parts)
-    EXPECT_NE(error.message.find(part), std::string::npos)
-        << "no \"" << part << "\" in: " << error.message;
-}
-
-void expect_refused(const std::filesystem::path& path, const std::vector<std::string>& parts,
-                    ErrorCode code = ErrorCode::kInvalidInput) {
+void expect_drafter_refused(const std::filesystem::path& path,
+                            const std::vector<std::string>& parts,
+                            ErrorCode code = ErrorCode::kInvalidInput) {
   const auto file = DrafterFile::open(path);
   ASSERT_FALSE(file.has_value()) << "accepted, expected a complaint about " << parts.front();
   expect_parts(file.error(), code, parts);
 }
 
-void expect_gguf_refused(const std::function<void(std::string&)>& damage,
-                         const std::vector<std::string>& parts,
-                         ErrorCode code = ErrorCode::kInvalidInput) {
+void expect_drafter_gguf_refused(const std::function<void(std::string&)>& damage,
+                                 const std::vector<std::string>& parts,
+                                 ErrorCode code = ErrorCode::kInvalidInput) {
   const surgery::ScratchDirectory scratch;
   std::string bytes = surgery::read_bytes(kGolden / "gguf/tiny-drafter-Q8_0.gguf");
   damage(bytes);
   surgery::write_bytes(scratch / "drafter.gguf", bytes);
   std::vector<std::string> all = parts;
   all.emplace_back("drafter.gguf");
-  expect_refused(scratch / "drafter.gguf", all, code);
+  expect_drafter_refused(scratch / "drafter.gguf", all, code);
 }
 
-void expect_checkpoint_refused(const surgery::JsonEdit& config, const surgery::TensorEdit& tensors,
-                               const std::vector<std::string>& parts,
-                               ErrorCode code = ErrorCode::kInvalidInput) {
+void expect_drafter_checkpoint_refused(const surgery::JsonEdit& config,
+                                       const surgery::TensorEdit& tensors,
+                                       const std::vector<std::string>& parts,
+                                       ErrorCode code = ErrorCode::kInvalidInput) {
   const surgery::ScratchDirectory scratch;
   surgery::copy_checkpoint("tiny-drafter", scratch / "d", config, tensors);
-  expect_refused(scratch / "d", parts, code);
+  expect_drafter_refused(scratch / "d", parts, code);
 }
 
 TEST(DrafterFile, BothContainersHoldTheSameDrafter) {
@@ -73,14 +69,14 @@ TEST(DrafterFile, BothContainersHoldTheSameDrafter) {
 }
 
 TEST(WrongDrafter, IsAnotherKindOfFile) {
-  expect_refused(kGolden / "gguf/absent.gguf", {"absent.gguf", "cannot be opened"},
-                 ErrorCode::kNotFound);
-  expect_refused(kGolden / "gguf/tiny-Q4_0.gguf",
-                 {"general.architecture", "\"gemma4\"", "expected \"gemma4-assistant\""},
-                 ErrorCode::kUnsupported);
-  expect_refused(kGolden / "models/tiny",
-                 {"config.json", "model_type", "expected \"gemma4_unified_assistant\""},
-                 ErrorCode::kUnsupported);
+  expect_drafter_refused(kGolden / "gguf/absent.gguf", {"absent.gguf", "cannot be opened"},
+                         ErrorCode::kNotFound);
+  expect_drafter_refused(kGolden / "gguf/tiny-Q4_0.gguf",
+                         {"general.architecture", "\"gemma4\"", "expected \"gemma4-assistant\""},
+                         ErrorCode::kUnsupported);
+  expect_drafter_refused(kGolden / "models/tiny",
+                         {"config.json", "model_type", "expected \"gemma4_unified_assistant\""},
+                         ErrorCode::kUnsupported);
   // And the other way round.
   for (const char* path : {"models/tiny-drafter", "gguf/tiny-drafter-Q8_0.gguf"}) {
     const auto model = ModelFile::open(kGolden / path, {});
@@ -90,32 +86,32 @@ TEST(WrongDrafter, IsAnotherKindOfFile) {
 }
 
 TEST(WrongDrafter, ContradictsItself) {
-  expect_gguf_refused(
+  expect_drafter_gguf_refused(
       [](std::string& b) { surgery::set_key(b, "gemma4-assistant.nextn_predict_layers", 3u); },
       {"nextn_predict_layers", "is 3", "expected 4"}, ErrorCode::kUnsupported);
-  expect_gguf_refused(
+  expect_drafter_gguf_refused(
       [](std::string& b) {
         surgery::set_key(b, "gemma4-assistant.attention.shared_kv_layers", 2u);
       },
       {"shared_kv_layers", "is 2", "expected 4"}, ErrorCode::kUnsupported);
-  expect_gguf_refused(
+  expect_drafter_gguf_refused(
       [](std::string& b) { surgery::set_key(b, "gemma4-assistant.embedding_length_out", 128u); },
       {"nextn.pre_projection.weight", "[512, 128]", "expected [256, 128]"});
-  expect_gguf_refused(
+  expect_drafter_gguf_refused(
       [](std::string& b) { surgery::replace(b, "blk.2.ffn_up.weight", "blk.2.ffn_us.weight"); },
       {"blk.2.ffn_up.weight", "missing"});
-  expect_checkpoint_refused([](json& c) { c["use_ordered_embeddings"] = true; }, {},
-                            {"config.json", "use_ordered_embeddings", "expected false"},
-                            ErrorCode::kUnsupported);
-  expect_checkpoint_refused([](json& c) { c["text_config"]["num_kv_shared_layers"] = 0; }, {},
-                            {"text_config.num_kv_shared_layers", "is 0", "expected 4"},
-                            ErrorCode::kUnsupported);
-  expect_checkpoint_refused([](json& c) { c.erase("backbone_hidden_size"); }, {},
-                            {"config.json", "backbone_hidden_size", "missing"});
-  expect_checkpoint_refused(
+  expect_drafter_checkpoint_refused([](json& c) { c["use_ordered_embeddings"] = true; }, {},
+                                    {"config.json", "use_ordered_embeddings", "expected false"},
+                                    ErrorCode::kUnsupported);
+  expect_drafter_checkpoint_refused([](json& c) { c["text_config"]["num_kv_shared_layers"] = 0; },
+                                    {}, {"text_config.num_kv_shared_layers", "is 0", "expected 4"},
+                                    ErrorCode::kUnsupported);
+  expect_drafter_checkpoint_refused([](json& c) { c.erase("backbone_hidden_size"); }, {},
+                                    {"config.json", "backbone_hidden_size", "missing"});
+  expect_drafter_checkpoint_refused(
       {}, [](surgery::Safetensors& t) { t.header.erase("post_projection.weight"); },
       {"nextn.post_projection.weight", "missing", "[256, 128]"});
-  expect_checkpoint_refused(
+  expect_drafter_checkpoint_refused(
       {},
       [](surgery::Safetensors& t) {
         t.add("model.layers.0.self_attn.k_proj.weight", {128, 128});

@@ -17,10 +17,31 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "engine/model/model_file.h"
+
 /// Takes model files apart and puts them together wrongly.
 namespace preflight::model::surgery {
 
 inline const std::filesystem::path kGolden = std::filesystem::path(PREFLIGHT_TEST_DATA) / "golden";
+
+inline ModelFile open_model(const std::filesystem::path& model,
+                            const std::filesystem::path& mmproj = {}) {
+  auto file = ModelFile::open(model, mmproj);
+  if (!file.has_value()) {
+    ADD_FAILURE() << file.error().message;
+    std::abort();
+  }
+  return std::move(file).value();
+}
+
+/// The sentence of a refusal must hold every one of `parts`.
+inline void expect_parts(const Error& error, ErrorCode code,
+                         const std::vector<std::string>& parts) {
+  EXPECT_EQ(error.code, code) << error.message;
+  for (const std::string& part : parts)
+    EXPECT_NE(error.message.find(part), std::string::npos)
+        << "no \"" << part << "\" in: " << error.message;
+}
 
 /// A directory of this test alone, gone with the object.
 class ScratchDirectory {

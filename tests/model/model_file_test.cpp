@@ -8,20 +8,13 @@
 #include <gtest/gtest.h>
 
 #include "engine/model/blocks.h"
+#include "tests/model/file_surgery.h"
 
 namespace preflight::model {
 namespace {
 
-const std::filesystem::path kGolden = std::filesystem::path(PREFLIGHT_TEST_DATA) / "golden";
-
-ModelFile open_model(const std::filesystem::path& model, const std::filesystem::path& mmproj = {}) {
-  auto file = ModelFile::open(model, mmproj);
-  if (!file.has_value()) {
-    ADD_FAILURE() << file.error().message;
-    std::abort();
-  }
-  return std::move(file).value();
-}
+using surgery::kGolden;
+using surgery::open_model;
 
 std::vector<float> all_values(const Tensor& tensor) {
   std::vector<float> out(tensor.rows * tensor.cols);

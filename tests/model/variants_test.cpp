@@ -16,15 +16,7 @@ namespace {
 
 using nlohmann::json;
 using surgery::kGolden;
-
-ModelFile open_model(const std::filesystem::path& model) {
-  auto file = ModelFile::open(model, {});
-  if (!file.has_value()) {
-    ADD_FAILURE() << file.error().message;
-    std::abort();
-  }
-  return std::move(file).value();
-}
+using surgery::open_model;
 
 void expect_same_weights(const ModelFile& a, const ModelFile& b, const char* name) {
   const Tensor* left = a.find(name);
