@@ -20,11 +20,6 @@ namespace fs = std::filesystem;
 using protocol::Event;
 using protocol::ReviewState;
 
-std::size_t count(const std::vector<Event>& events, std::string_view name) {
-  return static_cast<std::size_t>(std::count_if(
-      events.begin(), events.end(), [&](const Event& event) { return event.name == name; }));
-}
-
 TEST(DaemonKill, HalfAnUploadLeavesNothing) {
   DaemonProcess daemon;
   daemon.start();

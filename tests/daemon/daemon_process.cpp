@@ -1,5 +1,6 @@
 #include "tests/daemon/daemon_process.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -306,6 +307,12 @@ Ran run_program(const std::vector<std::string>& arguments) {
   waitpid(child, &wait_status, 0);
   ran.status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
   return ran;
+}
+
+std::size_t count(const std::vector<protocol::Event>& events, std::string_view name) {
+  return static_cast<std::size_t>(
+      std::count_if(events.begin(), events.end(),
+                    [&](const protocol::Event& event) { return event.name == name; }));
 }
 
 }  // namespace preflight::daemon

@@ -114,4 +114,7 @@ struct Ran {
 };
 Ran run_program(const std::vector<std::string>& arguments);
 
+/// Events of that name.
+std::size_t count(const std::vector<protocol::Event>& events, std::string_view name);
+
 }  // namespace preflight::daemon

@@ -21,11 +21,6 @@ using protocol::ReviewState;
 
 constexpr uid_t kNobody = 65534;
 
-std::size_t count(const std::vector<Event>& events, std::string_view name) {
-  return static_cast<std::size_t>(std::count_if(
-      events.begin(), events.end(), [&](const Event& event) { return event.name == name; }));
-}
-
 TEST(DaemonReview, GivesTheMeasuredRowsWithoutAModel) {
   DaemonProcess daemon;
   daemon.start();
