@@ -12,16 +12,16 @@ Result<ArgmaxOp> make_argmax(Kernels& kernels, const Arena& arena, std::uint32_t
   const std::array<vk::Slice, params::kArgmaxBindings> slices = {
       vk::whole(arena.logits), vk::whole(arena.masks), vk::whole(arena.partial),
       vk::whole(arena.best)};
-  const auto pass = [&](std::uint32_t merge, std::uint32_t grid_y) -> Result<RowOp> {
+  const auto pass = [&](std::uint32_t merges, std::uint32_t grid_y) -> Result<RowOp> {
     PREFLIGHT_TRY(const vk::Pipeline* pipeline,
                   kernels.pipeline("argmax", params::kArgmaxBindings, sizeof(params::ArgmaxParams),
-                                   {kernels.options().tuning.argmax_lanes, merge}));
+                                   {kernels.options().tuning.argmax_lanes, merges}));
     PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, slices));
     return RowOp::of(pipeline, bindings, push, grid_y);
   };
   ArgmaxOp op;
-  PREFLIGHT_TRY(op.slices, pass(/*merge=*/0, params::kArgmaxSlices));
-  PREFLIGHT_TRY(op.merge, pass(/*merge=*/1, 1));
+  PREFLIGHT_TRY(op.slices, pass(/*merges=*/0, params::kArgmaxSlices));
+  PREFLIGHT_TRY(op.merge, pass(/*merges=*/1, 1));
   return op;
 }
 

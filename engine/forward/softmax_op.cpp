@@ -70,16 +70,16 @@ Result<SoftmaxOp> SoftmaxOp::create(Kernels& kernels, const vk::Buffer& logits,
   const std::array<vk::Slice, params::kSoftmaxBindings> slices = {
       vk::whole(logits),          vk::whole(buffers.queries), vk::whole(buffers.tokens),
       vk::whole(buffers.partial), vk::whole(buffers.sums),    vk::whole(buffers.picked)};
-  const auto pass = [&](std::uint32_t merge, std::uint32_t grid_y) -> Result<RowOp> {
+  const auto pass = [&](std::uint32_t merges, std::uint32_t grid_y) -> Result<RowOp> {
     PREFLIGHT_TRY(const vk::Pipeline* pipeline,
                   kernels.pipeline("softmax", params::kSoftmaxBindings, sizeof push,
-                                   {kernels.options().tuning.argmax_lanes, merge}));
+                                   {kernels.options().tuning.argmax_lanes, merges}));
     PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, slices));
     return RowOp::of(pipeline, bindings, push, grid_y);
   };
   SoftmaxOp op;
-  PREFLIGHT_TRY(op.slices, pass(/*merge=*/0, params::kSoftmaxSlices));
-  PREFLIGHT_TRY(op.merge, pass(/*merge=*/1, 1));
+  PREFLIGHT_TRY(op.slices, pass(/*merges=*/0, params::kSoftmaxSlices));
+  PREFLIGHT_TRY(op.merge, pass(/*merges=*/1, 1));
   return op;
 }
 
