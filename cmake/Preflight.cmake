@@ -16,6 +16,8 @@ add_library(preflight_flags INTERFACE)
 target_include_directories(preflight_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
 target_compile_options(preflight_flags INTERFACE -Wall -Wextra -Wpedantic -Werror -Wconversion
   -Wsign-conversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -ffp-contract=off)
+# What was compiled and measured by one build is not taken for another's (vk/build_id.h).
+target_link_options(preflight_flags INTERFACE -Wl,--build-id=sha1)
 target_link_libraries(preflight_flags INTERFACE fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads)
 if(PREFLIGHT_SANITIZE)
   # GCC 12 sees uninitialised values in the standard library's own headers once they are instrumented.

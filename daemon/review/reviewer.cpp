@@ -1,12 +1,11 @@
 // The Reviewer of daemon/review_job.h: bundle, measured rows, passes, report.
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <ctime>
-#include <fstream>
 #include <mutex>
+#include <span>
 #include <utility>
 
 #include <unistd.h>
@@ -26,6 +25,7 @@
 #include "daemon/review/text_rows.h"
 #include "daemon/review_job.h"
 #include "daemon/version.h"
+#include "vk/build_id.h"
 
 namespace preflight::daemon {
 namespace {
@@ -57,13 +57,12 @@ std::string vulkan_version(std::uint32_t packed) {
   return fmt::format("{}.{}.{}", packed >> 22 & 0x7f, packed >> 12 & 0x3ff, packed & 0xfff);
 }
 
-/// The program's own content: what else than its inputs a report depends on.
+/// Of the linker's build id, which the program's content decides: what else than its inputs a
+/// report depends on. Reading the program itself would hold up every start.
 std::string build_digest() {
-  std::ifstream program("/proc/self/exe", std::ios::binary);
+  const auto id = vk::build_id();
   protocol::Sha256 hash;
-  std::array<char, 1 << 16> piece{};
-  while (program.read(piece.data(), piece.size()) || program.gcount() > 0)
-    hash.update({piece.data(), static_cast<std::size_t>(program.gcount())});
+  hash.update(std::as_bytes(std::span(id)));
   return "sha256:" + hash.finish();
 }
 

@@ -23,7 +23,7 @@ may shaders 'shaders/params/|params/'
 may vk 'vk/|shaders/params/'
 may engine 'engine/|vk/|shaders/'
 may daemon/protocol 'daemon/protocol/'
-may daemon "daemon/|vk/error\\.h\"|engine/engine\\.h\"|$media" '^daemon/protocol/'
+may daemon "daemon/|vk/(build_id|error)\\.h\"|engine/engine\\.h\"|$media" '^daemon/protocol/'
 may client 'client/|daemon/protocol/'
 may bench 'bench/|engine/|vk/|shaders/'
 exit $failed
