@@ -1,5 +1,6 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 
 // What the softmax of a few tokens of a row needs: the row's largest logit, its sum of exponentials
 // and the logits of those tokens. Two passes of one shader: kMerge 0 sums up kSoftmaxSlices slices
@@ -85,12 +86,13 @@ void merge(const uint query, const uint lane) {
   barrier();
 
   if (lane != 0) return;
+  // Unrolled, 64 slices take all registers of some cards, for a loop of one lane.
   SoftmaxSum row = SoftmaxSum(kLowest, 0.0, kSoftmaxNoToken, 0);
-  for (uint i = 0; i < kSoftmaxSlices; i++) {
+  [[dont_unroll]] for (uint i = 0; i < kSoftmaxSlices; i++) {
     row.largest = max(row.largest, slices[i].largest);
     row.bad_token = min(row.bad_token, slices[i].bad_token);
   }
-  for (uint i = 0; i < kSoftmaxSlices; i++)
+  [[dont_unroll]] for (uint i = 0; i < kSoftmaxSlices; i++)
     row.sum += slices[i].sum * sample_exp(slices[i].largest - row.largest);
   sums[query] = row;
 }
