@@ -16,7 +16,7 @@ struct SoftmaxData {
   std::vector<float> logits;
   vk::Buffer logits_buffer;
   forward::SoftmaxBuffers buffers;
-  forward::SoftmaxOp op;
+  forward::SlicedOp op;
 };
 
 Result<Case> softmax_case(Bench& bench, std::uint32_t n_rows) {
@@ -27,8 +27,8 @@ Result<Case> softmax_case(Bench& bench, std::uint32_t n_rows) {
   PREFLIGHT_TRY(auto buffers, forward::SoftmaxBuffers::create(bench.device(), n_rows));
   const auto data = std::make_shared<SoftmaxData>(
       SoftmaxData{std::move(logits), std::move(logits_buffer), std::move(buffers), {}});
-  PREFLIGHT_TRY(data->op, forward::SoftmaxOp::create(bench.kernels(), data->logits_buffer,
-                                                     data->buffers, vocab));
+  PREFLIGHT_TRY(data->op,
+                forward::make_softmax(bench.kernels(), data->logits_buffer, data->buffers, vocab));
   for (std::uint32_t row = 0; row < n_rows; row++) data->buffers.ask(row, row, tokens);
 
   Case made;

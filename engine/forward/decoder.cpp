@@ -59,7 +59,7 @@ Result<std::unique_ptr<Decoder>> Decoder::create(vk::Device& device, vk::Submitt
                                                     .bins = &arena.sample_bins,
                                                     .lists = &arena.sample_lists}));
   PREFLIGHT_TRY(decoder->softmax_,
-                SoftmaxOp::create(kernels, arena.logits, arena.softmax, config.vocab_size));
+                make_softmax(kernels, arena.logits, arena.softmax, config.vocab_size));
   return decoder;
 }
 

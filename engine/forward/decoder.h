@@ -131,9 +131,9 @@ class Decoder {
   RowOp first_norm_;
   std::vector<LayerOps> layers_;
   ProductOp head_product_;
-  ArgmaxOp argmax_;
+  SlicedOp argmax_;
   Sampler sampler_;
-  SoftmaxOp softmax_;
+  SlicedOp softmax_;
   std::vector<std::uint32_t> softmax_rows_;  ///< head rows that the last head() was asked about
 
   SegmentCache body_, head_, sampled_head_, softmaxes_;

@@ -116,7 +116,7 @@ class Drafter {
   RowOp first_norm_;
   std::vector<DraftLayerOps> layers_;
   ProductOp head_, post_projection_;
-  ArgmaxOp argmax_;
+  SlicedOp argmax_;
 
   std::vector<RowOp> next_;  ///< by step
 

@@ -392,7 +392,7 @@ Result<void> SelfTest::choice() {
   const params::ArgmaxParams p{.vocab_size = vocab,
                                .logits_stride = vocab,
                                .mask_stride = static_cast<std::uint32_t>(mask.size())};
-  PREFLIGHT_TRY(const ArgmaxOp op, make_argmax(s_.kernels, s_.arena, vocab));
+  PREFLIGHT_TRY(const SlicedOp op, make_argmax(s_.kernels, s_.arena, vocab));
   PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, 1); }));
   const params::ArgmaxEntry got = host_values<params::ArgmaxEntry>(s_.arena.best)[0];
   params::ArgmaxEntry want{};
@@ -410,8 +410,8 @@ Result<void> SelfTest::softmax() {
   PREFLIGHT_TRY_VOID(write(s_.arena.logits, logits));
   const std::array<std::uint32_t, 3> tokens = {0, vocab / 2, vocab - 1};
   s_.arena.softmax.ask(0, 0, tokens);
-  PREFLIGHT_TRY(const SoftmaxOp op,
-                SoftmaxOp::create(s_.kernels, s_.arena.logits, s_.arena.softmax, vocab));
+  PREFLIGHT_TRY(const SlicedOp op,
+                make_softmax(s_.kernels, s_.arena.logits, s_.arena.softmax, vocab));
   PREFLIGHT_TRY_VOID(run([&](vk::CommandList& list) { op.record(list, 1); }));
   const RowSoftmax got = s_.arena.softmax.answer(0, tokens.size());
 

@@ -64,29 +64,13 @@ RowSoftmax SoftmaxBuffers::answer(std::uint32_t query, std::size_t n_tokens) con
           .logits = {logits.begin(), logits.end()}};
 }
 
-Result<SoftmaxOp> SoftmaxOp::create(Kernels& kernels, const vk::Buffer& logits,
-                                    const SoftmaxBuffers& buffers, std::uint32_t vocab_size) {
+Result<SlicedOp> make_softmax(Kernels& kernels, const vk::Buffer& logits,
+                              const SoftmaxBuffers& buffers, std::uint32_t vocab_size) {
   const params::SoftmaxParams push{.vocab_size = vocab_size, .logits_stride = vocab_size};
   const std::array<vk::Slice, params::kSoftmaxBindings> slices = {
       vk::whole(logits),          vk::whole(buffers.queries), vk::whole(buffers.tokens),
       vk::whole(buffers.partial), vk::whole(buffers.sums),    vk::whole(buffers.picked)};
-  const auto pass = [&](std::uint32_t merges, std::uint32_t grid_y) -> Result<RowOp> {
-    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
-                  kernels.pipeline("softmax", params::kSoftmaxBindings, sizeof push,
-                                   {kernels.options().tuning.argmax_lanes, merges}));
-    PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, slices));
-    return RowOp::of(pipeline, bindings, push, grid_y);
-  };
-  SoftmaxOp op;
-  PREFLIGHT_TRY(op.slices, pass(/*merges=*/0, params::kSoftmaxSlices));
-  PREFLIGHT_TRY(op.merge, pass(/*merges=*/1, 1));
-  return op;
-}
-
-void SoftmaxOp::record(vk::CommandList& list, std::uint32_t n_queries) const {
-  slices.record(list, n_queries);
-  list.barrier();
-  merge.record(list, n_queries);
+  return SlicedOp::create(kernels, "softmax", slices, push, params::kSoftmaxSlices);
 }
 
 }  // namespace preflight::forward

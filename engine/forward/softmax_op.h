@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "engine/forward/kernels.h"
+#include "engine/forward/sliced_op.h"
 #include "shaders/params/softmax.h"
 #include "vk/buffer.h"
-#include "vk/commands.h"
 #include "vk/device.h"
 #include "vk/error.h"
 
@@ -37,15 +37,9 @@ struct SoftmaxBuffers {
   [[nodiscard]] RowSoftmax answer(std::uint32_t query, std::size_t n_tokens) const;
 };
 
-/// The largest logit and the sum of exponentials of rows, and the logits of a few tokens of each:
-/// slices of a row first, then all of it.
-struct SoftmaxOp {
-  RowOp slices, merge;
-
-  [[nodiscard]] static Result<SoftmaxOp> create(Kernels& kernels, const vk::Buffer& logits,
-                                                const SoftmaxBuffers& buffers,
-                                                std::uint32_t vocab_size);
-  void record(vk::CommandList& list, std::uint32_t n_queries) const;
-};
+/// The largest logit and the sum of exponentials of rows, and the logits of a few tokens of each.
+[[nodiscard]] Result<SlicedOp> make_softmax(Kernels& kernels, const vk::Buffer& logits,
+                                            const SoftmaxBuffers& buffers,
+                                            std::uint32_t vocab_size);
 
 }  // namespace preflight::forward

@@ -30,7 +30,7 @@ class SoftmaxTest : public ForwardTest {
     const vk::Buffer logits = upload(c.logits);
     SoftmaxBuffers buffers = must(SoftmaxBuffers::create(device(), n));
     for (std::uint32_t q = 0; q < n; q++) buffers.ask(q, c.rows[q], c.tokens[q]);
-    const SoftmaxOp op = must(SoftmaxOp::create(k, logits, buffers, c.vocab_size));
+    const SlicedOp op = must(make_softmax(k, logits, buffers, c.vocab_size));
     run([&](vk::CommandList& list) { op.record(list, n); });
     std::vector<RowSoftmax> answers;
     for (std::uint32_t q = 0; q < n; q++) answers.push_back(buffers.answer(q, c.tokens[q].size()));
