@@ -34,7 +34,7 @@ layout(local_size_x_id = kAttentionSpecLanes) in;
 #define KV_BINDINGS kAttentionBindings
 #include "include/kv_planes.glsl"
 
-layout(set = 0, binding = kAttentionBindQ) readonly buffer Q { vec4 q[]; };
+PLANE(kAttentionBindQ, Q, vec4, q);
 layout(set = 0, binding = kAttentionBindRowInfo) readonly buffer Infos { RowInfo infos[]; };
 layout(set = 0, binding = kAttentionBindPageTable) readonly buffer Tables { uint page_tables[]; };
 layout(set = 0, binding = kAttentionBindO) writeonly buffer O { ACTIVATION o[]; };
@@ -65,7 +65,7 @@ void score_keys(const uint q_at[QUERIES], const uint page, const uint kv_head, c
     vec4 key[KEYS];
     [[unroll]] for (uint k = 0; k < KEYS; k++) key[k] = kv_values(load_key(key_at[k] + i));
     [[unroll]] for (uint n = 0; n < QUERIES; n++) {
-      const vec4 query = q[q_at[n] + i];
+      const vec4 query = AT_VEC4(q, q_at[n] + i);
       [[unroll]] for (uint k = 0; k < KEYS; k++)
         [[unroll]] for (uint c = 0; c < 4; c++) sum[n][k] = fma(query[c], key[k][c], sum[n][k]);
     }
@@ -75,7 +75,7 @@ void score_keys(const uint q_at[QUERIES], const uint page, const uint kv_head, c
       vec4 key[KEYS];
       [[unroll]] for (uint k = 0; k < KEYS; k++) key[k] = kv_values(load_value(value_at[k] + i));
       [[unroll]] for (uint n = 0; n < QUERIES; n++) {
-        const vec4 query = q[q_at[n] + kKeyQuads + i];
+        const vec4 query = AT_VEC4(q, q_at[n] + kKeyQuads + i);
         [[unroll]] for (uint k = 0; k < KEYS; k++)
           [[unroll]] for (uint c = 0; c < 4; c++) sum[n][k] = fma(query[c], key[k][c], sum[n][k]);
       }

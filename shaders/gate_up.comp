@@ -22,13 +22,13 @@ layout(local_size_x_id = kMatmulSpecLanes) in;
 #include "include/gelu.glsl"
 #include "include/weight.glsl"
 
-layout(set = 0, binding = kMatmulBindQuants) readonly buffer GateQuants { uvec4 gate_quants[]; };
-layout(set = 0, binding = kMatmulBindScales) readonly buffer GateScales { uint gate_scales[]; };
-layout(set = 0, binding = kMatmulBindHigh) readonly buffer GateHigh { uvec2 gate_high[]; };
-layout(set = 0, binding = 3 + kMatmulBindQuants) readonly buffer UpQuants { uvec4 up_quants[]; };
-layout(set = 0, binding = 3 + kMatmulBindScales) readonly buffer UpScales { uint up_scales[]; };
-layout(set = 0, binding = 3 + kMatmulBindHigh) readonly buffer UpHigh { uvec2 up_high[]; };
-layout(set = 0, binding = kGateUpBindX) readonly buffer X { ACTIVATION x[]; };
+PLANE(kMatmulBindQuants, GateQuants, uvec4, gate_quants);
+PLANE(kMatmulBindScales, GateScales, uint, gate_scales);
+PLANE(kMatmulBindHigh, GateHigh, uvec2, gate_high);
+PLANE(3 + kMatmulBindQuants, UpQuants, uvec4, up_quants);
+PLANE(3 + kMatmulBindScales, UpScales, uint, up_scales);
+PLANE(3 + kMatmulBindHigh, UpHigh, uvec2, up_high);
+PLANE(kGateUpBindX, X, ACTIVATION, x);
 #ifdef ACT16
 layout(set = 0, binding = kGateUpBindY) buffer Y { uint y[]; };
 #else
@@ -64,12 +64,13 @@ void main() {
   [[unroll]] for (uint r = 0; r < kTile; r++)
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) gate_sum[r][c] = up_sum[r][c] = 0.0;
 
-  for (uint block = 0; block < p.n_blocks; block++) {
+  const uint n_blocks = p.n_blocks;  // llvmpipe loads a push constant anew in each round of a loop
+  for (uint block = 0; block < n_blocks; block++) {
     vec4 values[kBlockQuads][COLUMNS];
     load_activations(block, lane, x_at, values);
     [[unroll]] for (uint r = 0; r < kTile; r++) {
-      add_block(load_gate(group[r], block, p.n_blocks, lane), values, gate_sum[r]);
-      add_block(load_up(group[r], block, p.n_blocks, lane), values, up_sum[r]);
+      add_block(load_gate(group[r], block, n_blocks, lane), values, gate_sum[r]);
+      add_block(load_up(group[r], block, n_blocks, lane), values, up_sum[r]);
     }
   }
 

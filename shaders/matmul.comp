@@ -24,10 +24,10 @@ layout(local_size_x_id = kMatmulSpecLanes) in;
 #include "include/activation.glsl"
 #include "include/weight.glsl"
 
-layout(set = 0, binding = kMatmulBindQuants) readonly buffer Quants { uvec4 quants[]; };
-layout(set = 0, binding = kMatmulBindScales) readonly buffer Scales { uint scales[]; };
-layout(set = 0, binding = kMatmulBindHigh) readonly buffer High { uvec2 high[]; };
-layout(set = 0, binding = kMatmulBindX) readonly buffer X { ACTIVATION x[]; };
+PLANE(kMatmulBindQuants, Quants, uvec4, quants);
+PLANE(kMatmulBindScales, Scales, uint, scales);
+PLANE(kMatmulBindHigh, High, uvec2, high);
+PLANE(kMatmulBindX, X, ACTIVATION, x);
 layout(set = 0, binding = kMatmulBindY) writeonly buffer Y { float y[]; };
 layout(set = 0, binding = kMatmulBindRows) readonly buffer Rows { uint rows[]; };
 layout(set = 0, binding = kMatmulBindBias) readonly buffer Bias { float bias[]; };
@@ -57,11 +57,12 @@ void main() {
   [[unroll]] for (uint r = 0; r < kTile; r++)
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) sum[r][c] = 0.0;
 
-  for (uint block = 0; block < p.n_blocks; block++) {
+  const uint n_blocks = p.n_blocks;  // llvmpipe loads a push constant anew in each round of a loop
+  for (uint block = 0; block < n_blocks; block++) {
     vec4 values[kBlockQuads][COLUMNS];
     load_activations(block, lane, x_at, values);
     [[unroll]] for (uint r = 0; r < kTile; r++)
-      add_block(load_weight(group[r], block, p.n_blocks, lane), values, sum[r]);
+      add_block(load_weight(group[r], block, n_blocks, lane), values, sum[r]);
   }
 
   [[unroll]] for (uint r = 0; r < kTile; r++) {

@@ -1,3 +1,4 @@
+#include <array>
 #include <deque>
 #include <utility>
 #include <vector>
@@ -11,7 +12,7 @@
 namespace preflight::vk {
 
 constexpr std::uint32_t kSetsInPool = 256;
-constexpr std::uint32_t kDescriptorsInPool = 2048;
+constexpr std::uint32_t kDescriptorsInPool = 2048;  // of each type
 
 struct BindingPoolState {
   explicit BindingPoolState(DeviceState& device_in) : device(device_in) {}
@@ -19,6 +20,7 @@ struct BindingPoolState {
   BindingPoolState& operator=(const BindingPoolState&) = delete;
   ~BindingPoolState() {
     if (!device.idle()) return;
+    for (const VkBufferView view : views) vkDestroyBufferView(device.device, view, nullptr);
     for (const VkDescriptorPool pool : pools) vkDestroyDescriptorPool(device.device, pool, nullptr);
   }
 
@@ -26,12 +28,14 @@ struct BindingPoolState {
   Result<VkDescriptorPool> pool_for(std::uint32_t n_descriptors) {
     if (sets_left > 0 && descriptors_left >= n_descriptors) return pools.back();
     const std::uint32_t n = std::max(kDescriptorsInPool, n_descriptors);
-    const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, n};
+    const std::array<VkDescriptorPoolSize, 2> sizes = {
+        VkDescriptorPoolSize{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, n},
+        VkDescriptorPoolSize{VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, n}};
     VkDescriptorPoolCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
     info.maxSets = kSetsInPool;
-    info.poolSizeCount = 1;
-    info.pPoolSizes = &size;
+    info.poolSizeCount = sizes.size();
+    info.pPoolSizes = sizes.data();
     VkDescriptorPool pool = VK_NULL_HANDLE;
     PREFLIGHT_TRY_VOID(check(vkCreateDescriptorPool(device.device, &info, nullptr, &pool),
                              "creating a descriptor pool"));
@@ -43,6 +47,7 @@ struct BindingPoolState {
 
   DeviceState& device;
   std::vector<VkDescriptorPool> pools;
+  std::vector<VkBufferView> views;
   std::uint32_t sets_left = 0;
   std::uint32_t descriptors_left = 0;
   std::deque<BindingSet> sets;  // a deque: their addresses stay
@@ -50,10 +55,49 @@ struct BindingPoolState {
 
 namespace {
 
-Result<void> check_binding(const DeviceDescription& d, const Pipeline& pipeline, std::size_t index,
-                           const Slice& slice) {
+VkDeviceSize texel_bytes(VkFormat format) {
+  switch (format) {
+    case VK_FORMAT_R32_UINT:
+      return 4;
+    case VK_FORMAT_R32G32_UINT:
+      return 8;
+    case VK_FORMAT_R32G32B32A32_UINT:
+      return 16;
+    default:
+      return 0;
+  }
+}
+
+Result<void> check_texels(const DeviceDescription& d, VkFormat format, const Slice& slice,
+                          const std::string& use) {
+  const VkDeviceSize bytes = texel_bytes(format);
+  if (bytes == 0 || slice.size_bytes % bytes != 0) {
+    return fail(ErrorCode::kInternal,
+                fmt::format("{}: {} bytes of \"{}\" are no whole texels of format {}", use,
+                            slice.size_bytes, slice.buffer->label(), static_cast<int>(format)));
+  }
+  if (slice.offset_bytes % d.min_texel_offset_alignment != 0) {
+    return fail(
+        ErrorCode::kLimit,
+        fmt::format("{}: offset {} of texels in \"{}\" is no multiple of {}, as \"{}\" asks", use,
+                    slice.offset_bytes, slice.buffer->label(), d.min_texel_offset_alignment,
+                    d.name));
+  }
+  if (slice.size_bytes / bytes > d.max_texels) {
+    return fail(
+        ErrorCode::kLimit,
+        fmt::format("{}: {} texels of \"{}\" are more than the {} that \"{}\" can bind", use,
+                    slice.size_bytes / bytes, slice.buffer->label(), d.max_texels, d.name));
+  }
+  return {};
+}
+
+Result<void> check_binding(const DeviceDescription& d, const Pipeline& pipeline,
+                           std::uint32_t index, const Slice& slice) {
   const std::string use = fmt::format("binding {} of \"{}\"", index, pipeline.label());
   PREFLIGHT_TRY_VOID(check_bounds(slice, use));
+  if (pipeline.texel_format(index) != VK_FORMAT_UNDEFINED)
+    return check_texels(d, pipeline.texel_format(index), slice, use);
   if (slice.offset_bytes % d.min_storage_offset_alignment != 0) {
     return fail(ErrorCode::kLimit, fmt::format("{}: offset {} in \"{}\" is no multiple of {}, as "
                                                "\"{}\" asks",
@@ -67,6 +111,22 @@ Result<void> check_binding(const DeviceDescription& d, const Pipeline& pipeline,
                     slice.size_bytes, slice.buffer->label(), d.max_storage_buffer_range, d.name));
   }
   return {};
+}
+
+// A slice as texels, for a binding that reads it so.
+Result<VkBufferView> make_view(const DeviceState& device, const Pipeline& pipeline,
+                               std::uint32_t index, const Slice& slice) {
+  VkBufferViewCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
+  info.buffer = slice.buffer->handle();
+  info.format = pipeline.texel_format(index);
+  info.offset = slice.offset_bytes;
+  info.range = slice.size_bytes;
+  VkBufferView view = VK_NULL_HANDLE;
+  PREFLIGHT_TRY_VOID(
+      check(vkCreateBufferView(device.device, &info, nullptr, &view),
+            fmt::format("making the texels of binding {} of \"{}\"", index, pipeline.label())));
+  return view;
 }
 
 }  // namespace
@@ -88,8 +148,12 @@ Result<const BindingSet*> BindingPool::add(const Pipeline& pipeline,
     return fail(ErrorCode::kInternal, fmt::format("\"{}\" has {} bindings, {} were given",
                                                   pipeline.label(), n, slices.size()));
   }
-  for (std::size_t i = 0; i < slices.size(); ++i) {
+  std::vector<VkBufferView> views(n, VK_NULL_HANDLE);
+  for (std::uint32_t i = 0; i < n; ++i) {
     PREFLIGHT_TRY_VOID(check_binding(d, pipeline, i, slices[i]));
+    if (pipeline.texel_format(i) == VK_FORMAT_UNDEFINED) continue;
+    PREFLIGHT_TRY(views[i], make_view(state_->device, pipeline, i, slices[i]));
+    state_->views.push_back(views[i]);
   }
   PREFLIGHT_TRY(const VkDescriptorPool pool, state_->pool_for(n));
   const VkDescriptorSetLayout layout = pipeline.set_layout();
@@ -112,11 +176,12 @@ Result<const BindingSet*> BindingPool::add(const Pipeline& pipeline,
     writes[i].dstSet = set;
     writes[i].dstBinding = i;
     writes[i].descriptorCount = 1;
-    writes[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
-    writes[i].pBufferInfo = &buffers[i];
+    writes[i].descriptorType = descriptor_type(pipeline.texel_format(i));
+    writes[i].pBufferInfo = &buffers[i];     // read for a storage buffer,
+    writes[i].pTexelBufferView = &views[i];  // and this for a texel buffer
   }
   vkUpdateDescriptorSets(state_->device.device, n, writes.data(), 0, nullptr);
-  return &state_->sets.emplace_back(BindingSet(set, n));
+  return &state_->sets.emplace_back(BindingSet(set, layout, n));
 }
 
 }  // namespace preflight::vk

@@ -22,8 +22,8 @@ enum class Residency {
 
 struct Allocation;
 
-/// One VkBuffer bound to its share of a memory block; usable as storage buffer, as source and
-/// target of copies and as source of indirect grids. Move-only. The Device outlives it, and no
+/// One VkBuffer bound to its share of a memory block; usable as storage and texel buffer, as source
+/// and target of copies and as source of indirect grids. Move-only. The Device outlives it, and no
 /// submission that names it is under way when it is destroyed (Submitter::run waits).
 class Buffer {
  public:

@@ -89,6 +89,11 @@ bool CommandList::bind(const Pipeline& pipeline, const BindingSet& bindings,
                       pipeline.n_bindings(), bindings.n_bindings())});
     return false;
   }
+  if (bindings.layout() != pipeline.set_layout()) {
+    keep({ErrorCode::kInternal,
+          fmt::format("\"{}\" has bindings of other kinds than the set", pipeline.label())});
+    return false;
+  }
   if (push.size() != pipeline.push_bytes()) {
     keep(
         {ErrorCode::kInternal, fmt::format("\"{}\" takes {} bytes of push constants, {} were given",

@@ -22,13 +22,15 @@ namespace preflight::vk {
 class BindingSet {
  public:
   [[nodiscard]] VkDescriptorSet handle() const { return handle_; }
+  [[nodiscard]] VkDescriptorSetLayout layout() const { return layout_; }
   [[nodiscard]] std::uint32_t n_bindings() const { return n_bindings_; }
 
  private:
   friend class BindingPool;
-  BindingSet(VkDescriptorSet handle, std::uint32_t n_bindings)
-      : handle_(handle), n_bindings_(n_bindings) {}
+  BindingSet(VkDescriptorSet handle, VkDescriptorSetLayout layout, std::uint32_t n_bindings)
+      : handle_(handle), layout_(layout), n_bindings_(n_bindings) {}
   VkDescriptorSet handle_;
+  VkDescriptorSetLayout layout_;
   std::uint32_t n_bindings_;
 };
 
@@ -43,9 +45,10 @@ class BindingPool {
   ~BindingPool();
 
   /// One slice for each binding of `pipeline`, in order. The set fits every pipeline with as many
-  /// bindings. The pointer is good as long as the pool.
-  /// Errors: kInternal (number of slices, a slice outside its buffer), kLimit (offset not aligned
-  /// as the device asks, range above max_storage_buffer_range), naming pipeline and buffer.
+  /// bindings of the same kinds and texel formats. The pointer is good as long as the pool.
+  /// Errors: kInternal (number of slices, a slice outside its buffer or of no whole texels), kLimit
+  /// (offset not aligned as the device asks, range above max_storage_buffer_range or max_texels),
+  /// naming pipeline and buffer.
   [[nodiscard]] Result<const BindingSet*> add(const Pipeline& pipeline,
                                               std::span<const Slice> slices);
 

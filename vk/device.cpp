@@ -151,21 +151,22 @@ DeviceState::~DeviceState() {
     }
     pipeline_cache->destroy();
   }
-  for (const auto& [n_bindings, layout] : set_layouts) {
+  for (const auto& [formats, layout] : set_layouts) {
     vkDestroyDescriptorSetLayout(device, layout, nullptr);
   }
   allocator.reset();
   vkDestroyDevice(device, nullptr);
 }
 
-Result<VkDescriptorSetLayout> DeviceState::set_layout(std::uint32_t n_bindings) {
-  if (const auto found = set_layouts.find(n_bindings); found != set_layouts.end()) {
+Result<VkDescriptorSetLayout> DeviceState::set_layout(const std::vector<VkFormat>& formats) {
+  if (const auto found = set_layouts.find(formats); found != set_layouts.end()) {
     return found->second;
   }
+  const auto n_bindings = static_cast<std::uint32_t>(formats.size());
   std::vector<VkDescriptorSetLayoutBinding> bindings(n_bindings);
   for (std::uint32_t i = 0; i < n_bindings; ++i) {
     bindings[i].binding = i;
-    bindings[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+    bindings[i].descriptorType = descriptor_type(formats[i]);
     bindings[i].descriptorCount = 1;
     bindings[i].stageFlags = VK_SHADER_STAGE_COMPUTE_BIT;
   }
@@ -176,7 +177,7 @@ Result<VkDescriptorSetLayout> DeviceState::set_layout(std::uint32_t n_bindings) 
   VkDescriptorSetLayout layout = VK_NULL_HANDLE;
   PREFLIGHT_TRY_VOID(check(vkCreateDescriptorSetLayout(device, &info, nullptr, &layout),
                            fmt::format("making a layout of {} bindings", n_bindings)));
-  set_layouts.emplace(n_bindings, layout);
+  set_layouts.emplace(formats, layout);
   return layout;
 }
 

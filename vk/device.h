@@ -67,6 +67,8 @@ struct DeviceDescription {
   VkDeviceSize max_storage_buffer_range = 0;  ///< bytes that one binding can see
   VkDeviceSize max_allocation_bytes = 0;      ///< of one Buffer
   VkDeviceSize min_storage_offset_alignment = 0;
+  VkDeviceSize max_texels = 0;  ///< that a binding of a uniform texel buffer can see
+  VkDeviceSize min_texel_offset_alignment = 0;
   bool storage_16bit = false, shader_f16 = false;
   bool int_dot = false;  ///< has dot products of four signed bytes packed in a word,
   bool int_dot_accelerated =

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include <vulkan/vulkan.h>
 
@@ -24,8 +25,10 @@ struct DeviceState {
   DeviceState& operator=(const DeviceState&) = delete;
   ~DeviceState();
 
-  /// The layout of set 0 with storage buffers 0 .. n_bindings-1; made once for each number.
-  [[nodiscard]] Result<VkDescriptorSetLayout> set_layout(std::uint32_t n_bindings);
+  /// The layout of set 0 with a binding for each format: a uniform texel buffer, or a storage
+  /// buffer where it is VK_FORMAT_UNDEFINED. Made once for each list, so equal layouts mean equal
+  /// formats.
+  [[nodiscard]] Result<VkDescriptorSetLayout> set_layout(const std::vector<VkFormat>& formats);
   /// Gives an object its label in validation messages; nothing without validation.
   void set_name(VkObjectType type, std::uint64_t handle, std::string_view label) const;
   /// `error` as it is, after noting a lost device.
@@ -39,7 +42,7 @@ struct DeviceState {
   VkQueue queue = VK_NULL_HANDLE;
   std::unique_ptr<Allocator> allocator;
   std::unique_ptr<PipelineCache> pipeline_cache;
-  std::map<std::uint32_t, VkDescriptorSetLayout> set_layouts;
+  std::map<std::vector<VkFormat>, VkDescriptorSetLayout> set_layouts;
   bool pipeline_statistics = false;  ///< asked for, and the driver keeps them
   PFN_vkSetDebugUtilsObjectNameEXT set_object_name = nullptr;
   /// A submission failed; nothing more is submitted.

@@ -120,6 +120,8 @@ void describe_limits(const VkPhysicalDeviceProperties& p, DeviceDescription& d) 
                 limits.maxPerStageResources});
   d.max_storage_buffer_range = limits.maxStorageBufferRange;
   d.min_storage_offset_alignment = limits.minStorageBufferOffsetAlignment;
+  d.max_texels = limits.maxTexelBufferElements;
+  d.min_texel_offset_alignment = limits.minTexelBufferOffsetAlignment;
 }
 
 // The first thing that the base tier needs and the device lacks; empty: nothing.

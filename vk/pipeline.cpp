@@ -46,9 +46,11 @@ Result<Pipeline> Pipeline::create(Device& device, const PipelineOptions& options
   Pipeline pipeline;
   pipeline.device_ = &state;
   pipeline.n_bindings_ = options.n_bindings;
+  pipeline.texel_formats_ = options.texel_formats;
+  pipeline.texel_formats_.resize(options.n_bindings, VK_FORMAT_UNDEFINED);
   pipeline.push_bytes_ = options.push_bytes;
   pipeline.label_ = options.label;
-  PREFLIGHT_TRY(pipeline.set_layout_, state.set_layout(options.n_bindings));
+  PREFLIGHT_TRY(pipeline.set_layout_, state.set_layout(pipeline.texel_formats_));
 
   const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, options.push_bytes};
   VkPipelineLayoutCreateInfo layout{};
@@ -111,6 +113,7 @@ Pipeline& Pipeline::operator=(Pipeline&& other) noexcept {
     layout_ = std::exchange(other.layout_, VK_NULL_HANDLE);
     set_layout_ = other.set_layout_;
     n_bindings_ = other.n_bindings_;
+    texel_formats_ = std::move(other.texel_formats_);
     push_bytes_ = other.push_bytes_;
     label_ = std::move(other.label_);
   }

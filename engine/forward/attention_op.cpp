@@ -50,13 +50,24 @@ Result<RowOp> make_walk(Kernels& kernels, const AttentionLayout& layout,
   const std::uint32_t lanes = kernels.options().tuning.attention_lanes;
   const KvView view = kv_view(kernels, slices.first(params::kAttentionBindings),
                               params::kAttentionBindKeys, params::kAttentionBindValues);
+  const std::uint32_t keys = keys_per_lane(lanes);
+  const bool texels =
+      kernels.texel_loads() == TexelLoads::kWithAttention && kernels.options().kv16 && keys == 4;
+  std::vector<VkFormat> formats;
+  if (texels) {
+    formats.assign(params::kAttentionBindings, VK_FORMAT_UNDEFINED);
+    formats[params::kAttentionBindQ] = kTexel4;
+    formats[params::kAttentionBindKeys] = formats[params::kAttentionBindValues] = kTexel2;
+    formats.resize(view.n_bindings(), kTexel2);  // the further windows
+  }
   PREFLIGHT_TRY(const vk::Pipeline* pipeline,
-                kernels.pipeline(
-                    fmt::format("attention_q{}_k{}{}{}{}", n_heads * n_rows, keys_per_lane(lanes),
-                                kernels.kv_suffix(), kernels.act_suffix(), view.suffix),
-                    view.n_bindings(), sizeof(params::AttentionParams),
-                    view.constants({lanes, layout.head_dim, layout.key_dim, layout.folded ? 1u : 0u,
-                                    n_heads})));
+                kernels.pipeline(fmt::format("attention_q{}_k{}{}{}{}{}", n_heads * n_rows, keys,
+                                             kernels.kv_suffix(), kernels.act_suffix(), view.suffix,
+                                             texels ? "_texels" : ""),
+                                 view.n_bindings(), sizeof(params::AttentionParams),
+                                 view.constants({lanes, layout.head_dim, layout.key_dim,
+                                                 layout.folded ? 1u : 0u, n_heads}),
+                                 /*subgroup_size=*/0, formats));
   PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, view.slices));
   return RowOp::of(pipeline, bindings, push, push.n_heads / n_heads);
 }

@@ -33,21 +33,30 @@ constexpr ProductKind kGateUp = {
     "gate_up", "gate_up_vec", params::kGateUpBindings, params::kGateUpRowsPerLane, 1, true};
 
 /// One lane to a weight row, or to a few: matmul.comp and gate_up.comp.
-Result<ProductFamily> lane_per_row(Kernels& kernels, const char* op, const WeightShape& shape,
-                                   std::uint32_t n_bindings, std::uint32_t rows_per_lane,
-                                   std::uint32_t epilogue) {
+Result<ProductFamily> lane_per_row(Kernels& kernels, const ProductKind& kind,
+                                   const WeightShape& shape, std::uint32_t epilogue) {
   const ActivationLoads loads = kernels.activation_loads(shape.lanes);
   const std::vector<std::uint32_t> constants = {shape.lanes, epilogue,
                                                 loads == ActivationLoads::kBroadcast ? 1u : 0u};
-  const std::string suffix = loads == ActivationLoads::kShuffle ? "_shuffle" : kernels.act_suffix();
+  const bool texels = kernels.texel_loads() != TexelLoads::kNone;
+  const std::string suffix = fmt::format("{}{}{}", kernels.act_suffix(), texels ? "_texels" : "",
+                                         loads == ActivationLoads::kShuffle ? "_shuffle" : "");
+  // The planes of one matrix or two, then the activations (shaders/params/matmul.h).
+  std::vector<VkFormat> formats;
+  if (texels) {
+    for (std::uint32_t matrix = 0; matrix < (kind.is_gated ? 2 : 1); matrix++)
+      formats.insert(formats.end(), {kTexel4, kTexel1, kTexel2});
+    formats.push_back(kTexel4);
+  }
   ProductFamily family;
   for (const std::uint32_t columns : kColumns) {
     if (columns > kernels.options().tuning.narrow_columns) break;
-    PREFLIGHT_TRY(
-        const vk::Pipeline* pipeline,
-        kernels.pipeline(fmt::format("{}_{}_c{}{}", op, shader_name(shape.type), columns, suffix),
-                         n_bindings, sizeof(params::MatmulParams), constants));
-    family.variants.push_back({pipeline, columns, shape.lanes * rows_per_lane});
+    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
+                  kernels.pipeline(
+                      fmt::format("{}_{}_c{}{}", kind.op, shader_name(shape.type), columns, suffix),
+                      kind.n_bindings, sizeof(params::MatmulParams), constants, /*subgroup_size=*/0,
+                      formats));
+    family.variants.push_back({pipeline, columns, shape.lanes * kind.rows_per_lane});
   }
   return family;
 }
@@ -97,8 +106,7 @@ Result<void> add_families(ProductOp& op, Kernels& kernels, const ProductKind& ki
   const bool teams = kernels.narrow_teams() > 1;
   ProductFamily lanes;
   if ((!tiles && !dot) || !teams) {
-    PREFLIGHT_TRY(lanes, lane_per_row(kernels, kind.op, shape, kind.n_bindings, kind.rows_per_lane,
-                                      epilogue));
+    PREFLIGHT_TRY(lanes, lane_per_row(kernels, kind, shape, epilogue));
   }
   op.prefill = op.generate = lanes;
   if (dot) {
@@ -129,7 +137,7 @@ Result<ProductOp::Part> bind_part(Kernels& kernels, const ProductOp& op,
   };
   PREFLIGHT_TRY(const vk::BindingSet* generate, bind(op.generate));
   const vk::BindingSet* prefill = generate;
-  if (op.prefill.reads_codes != op.generate.reads_codes) {
+  if (op.prefill.variants.front().pipeline->set_layout() != generate->layout()) {
     PREFLIGHT_TRY(prefill, bind(op.prefill));
   }
   return ProductOp::Part{
@@ -155,14 +163,26 @@ ActivationLoads Kernels::activation_loads(std::uint32_t weight_lanes) const {
       (weight_lanes != kQuads && weight_lanes != 2 * kQuads))
     return ActivationLoads::kEach;
   const auto wanted = static_cast<ActivationLoads>(options_.tuning.activation_loads);
-  if (wanted == ActivationLoads::kShuffle && options_.act16) return ActivationLoads::kEach;
+  if (wanted == ActivationLoads::kShuffle && texel_loads() == TexelLoads::kNone)
+    return ActivationLoads::kEach;
   return wanted;
+}
+
+TexelLoads Kernels::texel_loads() const {
+  // A plane is as large as a storage buffer's binding may be, and some are of words. Mesa's byte
+  // offsets of texels are signed: so large ranges are not for it either.
+  const std::uint64_t most_bytes = device().max_storage_buffer_range;
+  if (options_.act16 || options_.tuning.texel_loads == 0 || most_bytes > INT32_MAX ||
+      device().max_texels < most_bytes / sizeof(std::uint32_t))
+    return TexelLoads::kNone;
+  return static_cast<TexelLoads>(options_.tuning.texel_loads);
 }
 
 Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::uint32_t n_bindings,
                                               std::uint32_t push_bytes,
                                               std::vector<std::uint32_t> constants,
-                                              std::uint32_t subgroup_size) {
+                                              std::uint32_t subgroup_size,
+                                              std::vector<VkFormat> texel_formats) {
   auto& slot = pipelines_[{shader, constants}];
   if (slot == nullptr) {
     const auto spirv = shaders::spirv(shader);
@@ -172,6 +192,7 @@ Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::ui
     PREFLIGHT_TRY(vk::Pipeline made,
                   vk::Pipeline::create(*device_, {.spirv = spirv,
                                                   .n_bindings = n_bindings,
+                                                  .texel_formats = std::move(texel_formats),
                                                   .push_bytes = push_bytes,
                                                   .constants = std::move(constants),
                                                   .required_subgroup_size = subgroup_size,

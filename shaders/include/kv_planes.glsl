@@ -8,13 +8,19 @@
 #include "include/kv_page.glsl"
 
 #ifdef KV_STORES
-#define KV_ACCESS writeonly
+#define KV_PLANE(at, Block, name) layout(set = 0, binding = at) writeonly buffer Block { KV_QUAD name[]; }
 #else
-#define KV_ACCESS readonly
+#include "include/plane.glsl"
+#define KV_PLANE(at, Block, name) PLANE(at, Block, KV_QUAD, name)
+#ifdef KV16
+#define KV_AT(name, i) AT_UVEC2(name, i)
+#else
+#define KV_AT(name, i) AT_VEC4(name, i)
+#endif
 #endif
 
-layout(set = 0, binding = KV_KEYS) KV_ACCESS buffer Keys { KV_QUAD keys[]; };
-layout(set = 0, binding = KV_VALUES) KV_ACCESS buffer Values { KV_QUAD values[]; };
+KV_PLANE(KV_KEYS, Keys, keys);
+KV_PLANE(KV_VALUES, Values, values);
 
 #ifndef KV_WINDOWS
 
@@ -22,19 +28,19 @@ layout(set = 0, binding = KV_VALUES) KV_ACCESS buffer Values { KV_QUAD values[];
 void store_key(const uint i, const KV_QUAD quad) { keys[i] = quad; }
 void store_value(const uint i, const KV_QUAD quad) { values[i] = quad; }
 #else
-KV_QUAD load_key(const uint i) { return keys[i]; }
-KV_QUAD load_value(const uint i) { return values[i]; }
+KV_QUAD load_key(const uint i) { return KV_AT(keys, i); }
+KV_QUAD load_value(const uint i) { return KV_AT(values, i); }
 #endif
 
 #else
 
 layout(constant_id = kKvSpecWindowQuads) const uint kKvWindowQuads = 1;  // a power of two
-layout(set = 0, binding = KV_BINDINGS + 0) KV_ACCESS buffer Keys1 { KV_QUAD keys1[]; };
-layout(set = 0, binding = KV_BINDINGS + 1) KV_ACCESS buffer Keys2 { KV_QUAD keys2[]; };
-layout(set = 0, binding = KV_BINDINGS + 2) KV_ACCESS buffer Keys3 { KV_QUAD keys3[]; };
-layout(set = 0, binding = KV_BINDINGS + 3) KV_ACCESS buffer Values1 { KV_QUAD values1[]; };
-layout(set = 0, binding = KV_BINDINGS + 4) KV_ACCESS buffer Values2 { KV_QUAD values2[]; };
-layout(set = 0, binding = KV_BINDINGS + 5) KV_ACCESS buffer Values3 { KV_QUAD values3[]; };
+KV_PLANE(KV_BINDINGS + 0, Keys1, keys1);
+KV_PLANE(KV_BINDINGS + 1, Keys2, keys2);
+KV_PLANE(KV_BINDINGS + 2, Keys3, keys3);
+KV_PLANE(KV_BINDINGS + 3, Values1, values1);
+KV_PLANE(KV_BINDINGS + 4, Values2, values2);
+KV_PLANE(KV_BINDINGS + 5, Values3, values3);
 
 #ifdef KV_STORES
 void store_key(const uint i, const KV_QUAD quad) {
@@ -57,18 +63,18 @@ void store_value(const uint i, const KV_QUAD quad) {
 KV_QUAD load_key(const uint i) {
   const uint window = i / kKvWindowQuads;
   const uint at = i % kKvWindowQuads;
-  if (window == 0) return keys[at];
-  if (window == 1) return keys1[at];
-  if (window == 2) return keys2[at];
-  return keys3[at];
+  if (window == 0) return KV_AT(keys, at);
+  if (window == 1) return KV_AT(keys1, at);
+  if (window == 2) return KV_AT(keys2, at);
+  return KV_AT(keys3, at);
 }
 KV_QUAD load_value(const uint i) {
   const uint window = i / kKvWindowQuads;
   const uint at = i % kKvWindowQuads;
-  if (window == 0) return values[at];
-  if (window == 1) return values1[at];
-  if (window == 2) return values2[at];
-  return values3[at];
+  if (window == 0) return KV_AT(values, at);
+  if (window == 1) return KV_AT(values1, at);
+  if (window == 2) return KV_AT(values2, at);
+  return KV_AT(values3, at);
 }
 #endif
 

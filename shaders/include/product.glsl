@@ -1,5 +1,5 @@
 // Products with a lane to a weight row: what matmul.comp and gate_up.comp share.
-// Needs weight.glsl, COLUMNS, the array x and the constant kLanes.
+// Needs weight.glsl, COLUMNS, the plane x and the constant kLanes.
 
 const uint kBlockQuads = kWeightBlock / 4;
 
@@ -36,13 +36,13 @@ void load_activations(const uint block, const uint lane, const uint x_at[COLUMNS
     if (kPassActivations) {
       const uint next = min(c + 1, COLUMNS - 1);
       if (c % together == 0)
-        own = activation_values(x[(lane < kBlockQuads ? x_at[c] : x_at[next]) + block * kBlockQuads +
-                                  lane % kBlockQuads]);
+        own = activation_values(ACTIVATION_AT(
+            x, (lane < kBlockQuads ? x_at[c] : x_at[next]) + block * kBlockQuads + lane % kBlockQuads));
       [[unroll]] for (uint q = 0; q < kBlockQuads; q++)
         values[q][c] = PASSED(own, c % together * kBlockQuads + q);
     } else {
       [[unroll]] for (uint q = 0; q < kBlockQuads; q++)
-        values[q][c] = activation_values(x[x_at[c] + block * kBlockQuads + q]);
+        values[q][c] = activation_values(ACTIVATION_AT(x, x_at[c] + block * kBlockQuads + q));
     }
   }
 }

@@ -3,9 +3,10 @@
 //   quants  uvec4 [group, block, kQuantWords, lane]
 //   scales  uint  per type, lane innermost
 //   high    uvec2 [group, block, lane], Q6_K alone
-// The includer defines QUANTS, SCALES and HIGH as names of the three arrays through the macros
+// The includer defines QUANTS, SCALES and HIGH as names of the three planes through the macros
 // DECLARE_WEIGHT(prefix): WeightBlock prefix##_load(group, block, n_blocks, lane).
 // Values equal the file's blocks decoded in float32 (docs/model.md, block formats).
+#include "include/plane.glsl"
 
 #if defined(WEIGHT_F32)
 const uint kQuantWords = 8;
@@ -138,40 +139,43 @@ vec4 weight_values(const WeightBlock b, const uint q) {
 #endif
 }
 
-// Defines WeightBlock NAME(group, block, n_blocks, lane) over three buffers' arrays.
+// Defines WeightBlock NAME(group, block, n_blocks, lane) over three planes.
 #if defined(WEIGHT_F32) || defined(WEIGHT_F16) || defined(WEIGHT_BF16)
 #define LOAD_SCALES(b, scales, high_bits)
 #elif defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0)
 #define LOAD_SCALES(b, scales, high_bits)                                              \
-  b.scale = vec2(half_at(scales[(group * ((n_blocks + 1) / 2) + block / 2) * kLanes + lane], block & 1));
+  b.scale = vec2(half_at(                                                              \
+      AT_UINT(scales, (group * ((n_blocks + 1) / 2) + block / 2) * kLanes + lane), block & 1));
 #elif defined(WEIGHT_AFFINE8)
 #define LOAD_SCALES(b, scales, high_bits)                                              \
   const uint at = (group * n_blocks + block) * 4 * kLanes + lane;                      \
-  b.scale = uintBitsToFloat(uvec2(scales[at], scales[at + 2 * kLanes]));               \
-  b.shift = uintBitsToFloat(uvec2(scales[at + kLanes], scales[at + 3 * kLanes]));
+  b.scale = uintBitsToFloat(uvec2(AT_UINT(scales, at), AT_UINT(scales, at + 2 * kLanes))); \
+  b.shift = uintBitsToFloat(uvec2(AT_UINT(scales, at + kLanes), AT_UINT(scales, at + 3 * kLanes)));
 #elif defined(WEIGHT_Q4_K)
 #define LOAD_SCALES(b, scales, high_bits)                                              \
   const uint at = (group * (n_blocks / 8) + block / 8) * 4 * kLanes + lane;            \
-  const vec2 unit = unpackHalf2x16(scales[at]);                                        \
-  const vec2 sm = scale_and_minimum(                                                   \
-      uvec3(scales[at + kLanes], scales[at + 2 * kLanes], scales[at + 3 * kLanes]), block % 8); \
+  const vec2 unit = unpackHalf2x16(AT_UINT(scales, at));                               \
+  const uvec3 packed = uvec3(AT_UINT(scales, at + kLanes), AT_UINT(scales, at + 2 * kLanes), \
+                             AT_UINT(scales, at + 3 * kLanes));                        \
+  const vec2 sm = scale_and_minimum(packed, block % 8);                                \
   b.scale = vec2(unit.x * sm.x);                                                       \
   b.shift = vec2(-(unit.y * sm.y));
 #elif defined(WEIGHT_Q6_K)
 #define LOAD_SCALES(b, scales, high_bits)                                              \
   const uint at = (group * (n_blocks / 8) + block / 8) * 5 * kLanes + lane;            \
-  const uint s = scales[at + ((block % 8) / 2) * kLanes];                              \
+  const uint s = AT_UINT(scales, at + ((block % 8) / 2) * kLanes);                     \
   const uint first = 2 * (block & 1);                                                  \
-  b.scale = uintBitsToFloat(scales[at + 4 * kLanes]) *                                 \
+  b.scale = uintBitsToFloat(AT_UINT(scales, at + 4 * kLanes)) *                        \
             vec2(signed_byte(s, first), signed_byte(s, first + 1));                    \
-  b.high = high_bits[(group * n_blocks + block) * kLanes + lane];
+  b.high = AT_UVEC2(high_bits, (group * n_blocks + block) * kLanes + lane);
 #endif
 
 #define DECLARE_WEIGHT_LOAD(NAME, QUANTS, SCALES, HIGH)                                            \
   WeightBlock NAME(const uint group, const uint block, const uint n_blocks, const uint lane) {     \
     WeightBlock b;                                                                                 \
     [[unroll]] for (uint w = 0; w < kQuantWords; w++)                                              \
-      b.quants[w] = QUANTS[((group * n_blocks + block) * kQuantWords + w) * kLanes + lane];        \
+      b.quants[w] =                                                                                \
+          AT_UVEC4(QUANTS, ((group * n_blocks + block) * kQuantWords + w) * kLanes + lane);         \
     LOAD_SCALES(b, SCALES, HIGH)                                                                   \
     return b;                                                                                      \
   }

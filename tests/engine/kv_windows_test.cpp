@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
+#include "engine/forward/tuning.h"
 #include "engine/plain_prompt.h"
 #include "tests/engine/made_model.h"
 
@@ -16,12 +17,13 @@ namespace {
 constexpr VkDeviceSize kBindingBytes = 512 << 10;
 constexpr std::uint32_t kTokens = 4200;
 
-std::unique_ptr<Engine> load(const MadeModel& model, VkDeviceSize most_binding_bytes) {
+std::unique_ptr<Engine> load(const MadeModel& model, VkDeviceSize most_binding_bytes,
+                             std::uint32_t texel_loads) {
   EngineOptions options;
   options.model = model.path();
   options.context_tokens = kTokens + 100;
   options.max_sequences = 2;
-  options.tuned = {{"chunk_rows", 64}};
+  options.tuned = {{"chunk_rows", 64}, {"texel_loads", texel_loads}};
   options.device.most_binding_bytes = most_binding_bytes;
   auto engine = Engine::load(options);
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
@@ -56,16 +58,20 @@ Outcome run(Engine& engine) {
   return outcome;
 }
 
-TEST(KvWindows, ResultsAreThoseOfWholePlanes) {
+/// With planes as storage buffers and, where the device has enough of them, as texels.
+class KvWindows : public testing::TestWithParam<forward::TexelLoads> {};
+
+TEST_P(KvWindows, ResultsAreThoseOfWholePlanes) {
+  const auto texel_loads = static_cast<std::uint32_t>(GetParam());
   // One sliding layer, one full; logits small enough for the binding.
   const MadeModel made({.n_layers = 2, .vocab_size = 1024, .seed = 7});
-  const auto whole = load(made, 0);
+  const auto whole = load(made, 0, texel_loads);
   ASSERT_NE(whole, nullptr);
   const Outcome expected = run(*whole);
   ASSERT_FALSE(expected.logits.empty());
   ASSERT_FALSE(expected.ids.empty());
 
-  const auto cut = load(made, kBindingBytes);
+  const auto cut = load(made, kBindingBytes, texel_loads);
   ASSERT_NE(cut, nullptr);
   EXPECT_EQ(cut->device().max_storage_buffer_range, kBindingBytes);
   // The prompt alone reaches into the third window of the values.
@@ -74,6 +80,14 @@ TEST(KvWindows, ResultsAreThoseOfWholePlanes) {
   EXPECT_EQ(got.logits, expected.logits);
   EXPECT_EQ(got.ids, expected.ids);
 }
+
+INSTANTIATE_TEST_SUITE_P(Loads, KvWindows,
+                         testing::Values(forward::TexelLoads::kNone,
+                                         forward::TexelLoads::kWithAttention),
+                         [](const auto& instance) {
+                           return instance.param == forward::TexelLoads::kNone ? "Storage"
+                                                                               : "Texels";
+                         });
 
 }  // namespace
 }  // namespace preflight::engine

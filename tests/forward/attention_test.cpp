@@ -371,7 +371,8 @@ std::string case_name(const testing::TestParamInfo<AttentionTest::ParamType>& in
 INSTANTIATE_TEST_SUITE_P(Cases, AttentionTest,
                          testing::Combine(testing::Range<std::size_t>(0, cases().size()),
                                           testing::Values(Variant{},
-                                                          Variant{.act16 = true, .kv16 = true}),
+                                                          Variant{.act16 = true, .kv16 = true},
+                                                          Variant{.kv16 = true, .texels = true}),
                                           testing::Values(Phase::kPrefill)),
                          case_name);
 // What cards run: tiles for prefill, split key ranges for generation.

@@ -46,7 +46,7 @@ std::string Variant::name() const {
   return std::string(act16 ? "Act16" : "Act32") + (kv16 ? "Kv16" : "Kv32") +
          (wide ? "Wide" : "Own") + (tiles ? "Tiles" : "") + (coopmat ? "Coopmat" : "") +
          (dot ? "Dot" : "") + (narrow ? "Narrow" : "") + (passed ? "Passed" : "") +
-         (shuffled ? "Shuffled" : "");
+         (shuffled ? "Shuffled" : "") + (texels ? "Texels" : "");
 }
 
 void ForwardTest::SetUp() { messages_before_ = device().validation_messages(); }
@@ -83,6 +83,8 @@ Kernels& ForwardTest::kernels(const Variant& variant) {
         static_cast<std::uint32_t>(variant.shuffled ? ActivationLoads::kShuffle
                                    : variant.passed ? ActivationLoads::kBroadcast
                                                     : ActivationLoads::kEach);
+    options.tuning.texel_loads =
+        static_cast<std::uint32_t>(variant.texels ? TexelLoads::kWithAttention : TexelLoads::kNone);
     if (variant.narrow) {
       options.tuning.narrow_threads = 4 * options.tuning.weight_lanes;
       options.tuning.narrow_columns = 16;

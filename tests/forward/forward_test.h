@@ -51,7 +51,8 @@ struct Variant {
   bool narrow = false;    ///< weight rows shared out among teams, as on a graphics card
   bool dot = false;       ///< integer dot products: of prefill, with narrow of generation
   bool passed = false;    ///< activations go from lane to lane, as on the newer llvmpipe
-  bool shuffled = false;  ///< the same as on the older
+  bool shuffled = false;  ///< the same as on the older; goes with texels
+  bool texels = false;    ///< planes as texels, as on llvmpipe
   /// The phase whose products this variant is about.
   [[nodiscard]] Phase phase() const {
     return tiles || coopmat || (dot && !narrow) ? Phase::kPrefill : Phase::kGenerate;

@@ -190,14 +190,16 @@ INSTANTIATE_TEST_SUITE_P(Narrow, ProductOfType,
                                                           Variant{.act16 = true, .narrow = true})),
                          name_of);
 
-INSTANTIATE_TEST_SUITE_P(Passed, ProductOfType,
-                         testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16,
-                                                          TensorType::kQ8_0, TensorType::kQ4_0,
-                                                          TensorType::kQ4_K, TensorType::kQ6_K),
-                                          testing::Values(Variant{.passed = true},
-                                                          Variant{.act16 = true, .passed = true},
-                                                          Variant{.shuffled = true})),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(
+    Passed, ProductOfType,
+    testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kQ8_0,
+                                     TensorType::kQ4_0, TensorType::kQ4_K, TensorType::kQ6_K),
+                     testing::Values(Variant{.passed = true},
+                                     Variant{.act16 = true, .passed = true},
+                                     Variant{.texels = true},
+                                     Variant{.passed = true, .texels = true},
+                                     Variant{.shuffled = true, .texels = true})),
+    name_of);
 
 // Cards have wider groups than a CPU driver; one packed and one plain type stand for all, since the
 // lanes only decide where a row lies.
@@ -423,14 +425,48 @@ TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kernels, Company,
-    testing::Combine(
-        testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0,
-                        TensorType::kQ4_0, TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ5_K),
-        testing::Values(Variant{}, Variant{.act16 = true}, Variant{.passed = true},
-                        Variant{.shuffled = true}, Variant{.act16 = true, .tiles = true},
-                        Variant{.act16 = true, .coopmat = true}, Variant{.narrow = true},
-                        Variant{.act16 = true, .narrow = true})),
+    testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16,
+                                     TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
+                                     TensorType::kQ6_K, TensorType::kQ5_K),
+                     testing::Values(Variant{}, Variant{.act16 = true}, Variant{.passed = true},
+                                     Variant{.passed = true, .texels = true},
+                                     Variant{.shuffled = true, .texels = true},
+                                     Variant{.act16 = true, .tiles = true},
+                                     Variant{.act16 = true, .coopmat = true},
+                                     Variant{.narrow = true},
+                                     Variant{.act16 = true, .narrow = true})),
     name_of);
+
+// A device may be tuned to teams for generation, which read storage buffers, beside lanes for a
+// prompt, which read texels: each phase has bindings of its own.
+TEST_F(ProductTest, PhasesMayBindTheSameBuffersInDifferentWays) {
+  Kernels& k = kernels({.narrow = true, .texels = true});
+  EXPECT_EQ(k.texel_loads() != TexelLoads::kNone, vk::is_llvmpipe(device().description()));
+  if (k.texel_loads() == TexelLoads::kNone) GTEST_SKIP() << "this device has too few texels";
+  constexpr std::uint32_t kRows = 40, kCols = 96;
+  const RandomMatrix w(TensorType::kF32, kRows, kCols, 15);
+  const WeightMatrix matrix = load(w.tensor, k, KernelType::kF32);
+  const auto x = activations(1, kCols, false);
+  const vk::Buffer x_buffer = upload(x);
+  const vk::Buffer y = untouched(2 * kRows);
+  const auto product = [&](std::uint32_t y_offset) {
+    return must(make_product(k, matrix,
+                             {.x = vk::whole(x_buffer),
+                              .y = vk::whole(y),
+                              .x_stride = kCols,
+                              .y_stride = kRows,
+                              .y_offset = y_offset}));
+  };
+  const ProductOp prompt = product(0), generated = product(kRows);
+  run([&](vk::CommandList& list) {
+    prompt.record(list, 1, Phase::kPrefill);
+    generated.record(list, 1, Phase::kGenerate);
+  });
+  const auto both = read_values(y, 2 * kRows);
+  const auto size = magnitudes(both);
+  EXPECT_TRUE(near(std::span(both).first(kRows), std::span(both).last(kRows),
+                   [&](std::size_t i) { return sum_error(kCols) * std::max(size[i], 1.0f); }));
+}
 
 // A matrix of many rows gives a lane two of them where it serves several activation rows: the sums
 // are those of a lane with one.

@@ -94,6 +94,7 @@ TEST_P(SelfTestTest, WrongAttentionOfEitherKindIsNamed) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, SelfTestTest,
                          testing::Values(Variant{.kv16 = true},
+                                         Variant{.kv16 = true, .texels = true},
                                          Variant{.act16 = true, .kv16 = true, .wide = true},
                                          Variant{.act16 = true, .kv16 = true, .dot = true},
                                          Variant{}),

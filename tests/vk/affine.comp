@@ -6,7 +6,13 @@
 layout(constant_id = kAffineSpecWorkgroup) const uint kWorkgroup = 64;
 layout(constant_id = kAffineSpecFactor) const uint kFactor = 1;
 layout(local_size_x_id = kAffineSpecWorkgroup) in;
+#ifdef TEXEL_WORDS
+layout(set = 0, binding = kAffineBindX) uniform utextureBuffer x;
+#define AT(i) texelFetch(x, int(i) / TEXEL_WORDS)[i % TEXEL_WORDS]
+#else
 layout(set = 0, binding = kAffineBindX) readonly buffer X { uint x[]; };
+#define AT(i) x[i]
+#endif
 layout(set = 0, binding = kAffineBindY) writeonly buffer Y { uint y[]; };
 layout(push_constant) uniform Push { AffineParams p; };
 
@@ -16,5 +22,5 @@ void main() {
 #else
   const uint i = gl_GlobalInvocationID.x;
 #endif
-  if (gl_GlobalInvocationID.x < p.n) y[i] = kFactor * x[i] + p.addend;
+  if (gl_GlobalInvocationID.x < p.n) y[i] = kFactor * AT(i) + p.addend;
 }

@@ -12,6 +12,15 @@ namespace {
 
 constexpr std::uint32_t kWords = 1000;
 
+struct TexelShader {
+  const char* name;
+  VkFormat format;
+  VkDeviceSize bytes;
+};
+constexpr TexelShader kTexelShaders[] = {{"affine_texel1", VK_FORMAT_R32_UINT, 4},
+                                         {"affine_texel2", VK_FORMAT_R32G32_UINT, 8},
+                                         {"affine_texel4", VK_FORMAT_R32G32B32A32_UINT, 16}};
+
 class DispatchTest : public DeviceTest {
  protected:
   void SetUp() override {
@@ -34,6 +43,16 @@ class DispatchTest : public DeviceTest {
   const BindingSet& bind(const Pipeline& pipeline, const Buffer& x, const Buffer& y) {
     const Slice slices[] = {whole(x), whole(y)};
     return *must(pool_->add(pipeline, slices));
+  }
+
+  /// A variant of the kernel that reads x as texels.
+  Pipeline affine_of(const char* shader, VkFormat format) {
+    return must(Pipeline::create(device(), {.spirv = vk_test::spirv(shader),
+                                            .n_bindings = 2,
+                                            .texel_formats = {format},
+                                            .push_bytes = sizeof(params::AffineParams),
+                                            .constants = {64, 1},
+                                            .label = shader}));
   }
 
   void run(std::initializer_list<const CommandList*> lists) {
@@ -100,7 +119,7 @@ TEST_F(DispatchTest, ListsOfASubmissionRunInOrder) {
   must(first.end());
   CommandList second = must(CommandList::create(device()));
   second.begin();
-  // A set made for one pipeline serves the other with as many bindings.
+  // A set made for one pipeline serves the other with bindings of the same kinds.
   second.dispatch(backward, bind(pipeline, a, b), push_bytes(push(10)), 16);
   second.barrier();
   second.dispatch(pipeline, bind(pipeline, b, *y_), push_bytes(push(100)), 16);
@@ -142,6 +161,40 @@ TEST_F(DispatchTest, AnEmptySubmissionAndManyBindingSets) {
   must(list.end());
   run({&list});
   EXPECT_EQ(words(*y_), expected(1, 4));
+}
+
+TEST_F(DispatchTest, TexelsAreTheWordsOfABuffer) {
+  const VkDeviceSize alignment = device().description().min_texel_offset_alignment;
+  for (const auto& [shader, format, bytes] : kTexelShaders) {
+    const Pipeline pipeline = affine_of(shader, format);
+    CommandList list = must(CommandList::create(device()));
+    list.begin();
+    const auto addend = static_cast<std::uint32_t>(bytes);  // another one for each shader
+    list.dispatch(pipeline, bind(pipeline, *x_, *y_), push_bytes(push(addend)), 16);
+    must(list.end());
+    run({&list});
+    EXPECT_EQ(words(*y_), expected(1, addend)) << shader;
+
+    const Slice half[] = {{&*x_, 0, bytes + 2}, whole(*y_)};
+    EXPECT_EQ(pool_->add(pipeline, half).error().code, ErrorCode::kInternal) << shader;
+    if (alignment > 1) {
+      const Slice skewed[] = {{&*x_, alignment + 1, bytes}, whole(*y_)};
+      EXPECT_EQ(pool_->add(pipeline, skewed).error().code, ErrorCode::kLimit) << shader;
+    }
+  }
+}
+
+TEST_F(DispatchTest, MoreTexelsThanTheDeviceBindsAreRefused) {
+  const VkDeviceSize most = device().description().max_texels;
+  if (most > (1u << 20)) GTEST_SKIP() << "too many here; SwiftShader has 65,536";
+  const Pipeline pipeline = affine_of("affine_texel1", VK_FORMAT_R32_UINT);
+  Buffer large = must(Buffer::create(device(), 4 * most + 4, Residency::kDevice, "output.weight"));
+  const Slice slices[] = {whole(large), whole(*y_)};
+  const auto error = pool_->add(pipeline, slices).error();
+  EXPECT_EQ(error.code, ErrorCode::kLimit);
+  EXPECT_NE(error.message.find("output.weight"), std::string::npos) << error.message;
+  const Slice part[] = {{&large, 0, 4 * most}, whole(*y_)};
+  EXPECT_TRUE(pool_->add(pipeline, part).has_value());
 }
 
 TEST_F(DispatchTest, BindingsBeyondTheDevicesLimitsAreRefused) {
@@ -200,6 +253,13 @@ TEST_F(DispatchTest, MistakesOfRecordingComeOutOfEnd) {
            "\"affine\" on a grid of");
   contains(mistake([&](CommandList& l) { l.dispatch(pipeline, set, push_bytes(p).first(8), 1); }),
            "takes 12 bytes of push constants, 8 were given");
+  const Pipeline texels = affine_of("affine_texel1", VK_FORMAT_R32_UINT);
+  contains(mistake([&](CommandList& l) { l.dispatch(texels, set, push_bytes(p), 1); }),
+           "\"affine_texel1\" has bindings of other kinds than the set");
+  const BindingSet& words_set = bind(texels, *x_, *y_);
+  const Pipeline quads = affine_of("affine_texel4", VK_FORMAT_R32G32B32A32_UINT);
+  contains(mistake([&](CommandList& l) { l.dispatch(quads, words_set, push_bytes(p), 1); }),
+           "\"affine_texel4\" has bindings of other kinds than the set");
   contains(mistake([&](CommandList& l) {
              l.copy(whole(*x_), {&*y_, 0, 8});
            }),
