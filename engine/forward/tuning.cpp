@@ -185,8 +185,8 @@ const std::vector<Row>& rows() {
        .tier_reason = "float16 arithmetic: 15 against 85 GFLOP/s (llvmpipe 22.3, measured)",
        .lines =
            cpu_lines({{&Tuning::activation_loads, kLoadsShuffle,
-                       "products 1.7 times faster with 1 column, 3.7 with 8 (22.3, measured); its "
-                       "broadcasts are loops"},
+                       "products 1.7 times faster with 1 column, 3.7 with 8 (22.3, measured before "
+                       "texels); its broadcasts are loops"},
                       {&Tuning::texel_loads, kTexelsAll,
                        "products 4 to 6 times faster, attention 2.5 (22.3, measured): it loads "
                        "from storage buffers lane by lane"}})},
