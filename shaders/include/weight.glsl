@@ -155,9 +155,9 @@ vec4 weight_values(const WeightBlock b, const uint q) {
 #define LOAD_SCALES(b, scales, high_bits)                                              \
   const uint at = (group * (n_blocks / 8) + block / 8) * 4 * kLanes + lane;            \
   const vec2 unit = unpackHalf2x16(AT_UINT(scales, at));                               \
-  const uvec3 packed = uvec3(AT_UINT(scales, at + kLanes), AT_UINT(scales, at + 2 * kLanes), \
-                             AT_UINT(scales, at + 3 * kLanes));                        \
-  const vec2 sm = scale_and_minimum(packed, block % 8);                                \
+  const vec2 sm = scale_and_minimum(                                                   \
+      uvec3(AT_UINT(scales, at + kLanes), AT_UINT(scales, at + 2 * kLanes),            \
+            AT_UINT(scales, at + 3 * kLanes)), block % 8);                             \
   b.scale = vec2(unit.x * sm.x);                                                       \
   b.shift = vec2(-(unit.y * sm.y));
 #elif defined(WEIGHT_Q6_K)
