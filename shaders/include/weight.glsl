@@ -3,8 +3,8 @@
 //   quants  uvec4 [group, block, kQuantWords, lane]
 //   scales  uint  per type, lane innermost
 //   high    uvec2 [group, block, lane], Q6_K alone
-// The includer defines QUANTS, SCALES and HIGH as names of the three planes through the macros
-// DECLARE_WEIGHT(prefix): WeightBlock prefix##_load(group, block, n_blocks, lane).
+// The includer names its three planes in DECLARE_WEIGHT_LOAD, below, which defines the function that
+// loads a block of them.
 // Values equal the file's blocks decoded in float32 (docs/model.md, block formats).
 #include "include/plane.glsl"
 
