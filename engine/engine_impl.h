@@ -73,7 +73,7 @@ struct Engine::Impl {
   forward::TokenMask free_text_mask;
 
   [[nodiscard]] forward::SelfTestSubject self_test_subject();
-  Result<void> load_drafter(const forward::Tuning& tuning);
+  Result<void> load_drafter();
   [[nodiscard]] const model::ModelConfig& config() const { return file.config(); }
   Sequence& at(SequenceId id);
   /// The sequence's pending inputs, then `more`. What is pending stays owned by the sequence.

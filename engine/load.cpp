@@ -41,9 +41,9 @@ forward::SelfTestSubject Engine::Impl::self_test_subject() {
           .plan = plan};
 }
 
-Result<void> Engine::Impl::load_drafter(const forward::Tuning& tuning) {
+Result<void> Engine::Impl::load_drafter() {
   PREFLIGHT_TRY(drafter_weights, forward::load_drafter_weights(device, uploader, *drafter_file,
-                                                               tuning.weight_lanes));
+                                                               kernels->interleave()));
   PREFLIGHT_TRY(drafter,
                 forward::Drafter::create(device, submitter, *kernels, drafter_file->config(),
                                          *drafter_weights, config(), *weights, *arena, plan));
@@ -88,16 +88,16 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   const bool act16 = load.act16;
   const bool kv16 = load.kv16;
 
-  PREFLIGHT_TRY(impl->weights, forward::load_weights(impl->device, impl->uploader, impl->file,
-                                                     tuning.weight_lanes));
-  PREFLIGHT_TRY(impl->arena, forward::Arena::create(impl->device, config, impl->plan, act16, kv16));
-  PREFLIGHT_TRY_VOID(impl->arena->clear(impl->device, impl->submitter));
   forward::KernelOptions kernel_options{.tuning = tuning,
                                         .act16 = act16,
                                         .kv16 = kv16,
                                         .dot = impl->tier == vk::Tier::kDot,
                                         .coopmat = impl->tier == vk::Tier::kCoopmat};
   PREFLIGHT_TRY(impl->kernels, forward::Kernels::create(impl->device, kernel_options));
+  PREFLIGHT_TRY(impl->weights, forward::load_weights(impl->device, impl->uploader, impl->file,
+                                                     impl->kernels->interleave()));
+  PREFLIGHT_TRY(impl->arena, forward::Arena::create(impl->device, config, impl->plan, act16, kv16));
+  PREFLIGHT_TRY_VOID(impl->arena->clear(impl->device, impl->submitter));
   if (kernel_options.coopmat && !options.tier &&
       !forward::products_agree(impl->self_test_subject())) {
     // A driver whose matrix units compute something else is used without them.
@@ -111,7 +111,7 @@ Result<std::unique_ptr<Engine>> Engine::load(const EngineOptions& options) {
   PREFLIGHT_TRY(impl->decoder,
                 forward::Decoder::create(impl->device, impl->submitter, *impl->kernels, config,
                                          *impl->weights, *impl->arena, impl->plan));
-  if (impl->drafter_file) PREFLIGHT_TRY_VOID(impl->load_drafter(tuning));
+  if (impl->drafter_file) PREFLIGHT_TRY_VOID(impl->load_drafter());
   // Where nobody asked for drafts, how many steps an answer takes does not depend on the clock.
   const std::optional<std::uint32_t> no_drafts = 0;
   impl->drafting.emplace(impl->drafter.get(),

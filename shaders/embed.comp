@@ -18,9 +18,9 @@ layout(local_size_x_id = kEmbedSpecLanes) in;
 
 #include "include/weight.glsl"
 
-layout(set = 0, binding = kEmbedBindQuants) readonly buffer Quants { uvec4 quants[]; };
-layout(set = 0, binding = kEmbedBindScales) readonly buffer Scales { uint scales[]; };
-layout(set = 0, binding = kEmbedBindHigh) readonly buffer High { uvec2 high[]; };
+PLANE(kEmbedBindQuants, Quants, uvec4, quants);
+PLANE(kEmbedBindScales, Scales, uint, scales);
+PLANE(kEmbedBindHigh, High, uvec2, high);
 layout(set = 0, binding = kEmbedBindRowInfo) readonly buffer Infos { RowInfo infos[]; };
 layout(set = 0, binding = kEmbedBindSoft) readonly buffer Soft { float soft[]; };
 layout(set = 0, binding = kEmbedBindH) writeonly buffer H { float h[]; };

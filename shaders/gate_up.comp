@@ -22,6 +22,7 @@ layout(local_size_x_id = kMatmulSpecLanes) in;
 #include "include/gelu.glsl"
 #include "include/weight.glsl"
 
+layout(push_constant) uniform Push { MatmulParams p; PLANE_ADDRESSES(kGateUpBindX + 1) };
 PLANE(kMatmulBindQuants, GateQuants, uvec4, gate_quants);
 PLANE(kMatmulBindScales, GateScales, uint, gate_scales);
 PLANE(kMatmulBindHigh, GateHigh, uvec2, gate_high);
@@ -34,13 +35,12 @@ layout(set = 0, binding = kGateUpBindY) buffer Y { uint y[]; };
 #else
 layout(set = 0, binding = kGateUpBindY) writeonly buffer Y { float y[]; };
 #endif
-layout(push_constant) uniform Push { MatmulParams p; };
 
 DECLARE_WEIGHT_LOAD(load_gate, gate_quants, gate_scales, gate_high)
 DECLARE_WEIGHT_LOAD(load_up, up_quants, up_scales, up_high)
-#include "include/product.glsl"
-
 const uint kTile = kGateUpRowsPerLane;
+const uint kLaneRows = 2 * kTile;  // a gate's and an up's in turn
+#include "include/product.glsl"
 
 #ifdef ACT16
 // Two neighbouring lanes hold the two halves of a word: they meet in shared memory.
@@ -59,18 +59,22 @@ void main() {
   [[unroll]] for (uint c = 0; c < COLUMNS; c++)
     x_at[c] = min(first_column + c, p.n_columns - 1) * p.x_stride_vec4;
 
-  precise float gate_sum[kTile][COLUMNS];
-  precise float up_sum[kTile][COLUMNS];
-  [[unroll]] for (uint r = 0; r < kTile; r++)
-    [[unroll]] for (uint c = 0; c < COLUMNS; c++) gate_sum[r][c] = up_sum[r][c] = 0.0;
+  precise float sum[kLaneRows][COLUMNS];
+  [[unroll]] for (uint r = 0; r < kLaneRows; r++)
+    [[unroll]] for (uint c = 0; c < COLUMNS; c++) sum[r][c] = 0.0;
 
   const uint n_blocks = p.n_blocks;  // llvmpipe loads a push constant anew in each round of a loop
   for (uint block = 0; block < n_blocks; block++) {
-    vec4 values[kBlockQuads][COLUMNS];
-    load_activations(block, lane, x_at, values);
-    [[unroll]] for (uint r = 0; r < kTile; r++) {
-      add_block(load_gate(group[r], block, n_blocks, lane), values, gate_sum[r]);
-      add_block(load_up(group[r], block, n_blocks, lane), values, up_sum[r]);
+    const uint at = block_at(block, n_blocks);
+    const Activations activations = load_activations(at, lane, x_at);
+    [[unroll]] for (uint first = 0; first < kLaneRows; first += kTogether) {
+      WeightBlock weights[kTogether];
+      [[unroll]] for (uint r = 0; r < kTogether; r++) {
+        const uint g = group[(first + r) / 2];
+        if ((first + r) % 2 == 0) weights[r] = load_gate(g, at, n_blocks, lane);
+        else weights[r] = load_up(g, at, n_blocks, lane);
+      }
+      add_block(weights, activations, first, sum);
     }
   }
 
@@ -78,7 +82,7 @@ void main() {
     const uint row = (first_group + r) * kLanes + lane;
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
       const uint column = first_column + c;
-      const float value = gelu(gate_sum[r][c]) * up_sum[r][c];
+      const float value = gelu(sum[2 * r][c]) * sum[2 * r + 1][c];
 #ifdef ACT16
       pair_value[lane] = row < p.n_rows ? value : 0.0;
       barrier();

@@ -24,6 +24,7 @@ layout(local_size_x_id = kMatmulSpecLanes) in;
 #include "include/activation.glsl"
 #include "include/weight.glsl"
 
+layout(push_constant) uniform Push { MatmulParams p; PLANE_ADDRESSES(kMatmulBindX + 1) };
 PLANE(kMatmulBindQuants, Quants, uvec4, quants);
 PLANE(kMatmulBindScales, Scales, uint, scales);
 PLANE(kMatmulBindHigh, High, uvec2, high);
@@ -31,41 +32,43 @@ PLANE(kMatmulBindX, X, ACTIVATION, x);
 layout(set = 0, binding = kMatmulBindY) writeonly buffer Y { float y[]; };
 layout(set = 0, binding = kMatmulBindRows) readonly buffer Rows { uint rows[]; };
 layout(set = 0, binding = kMatmulBindBias) readonly buffer Bias { float bias[]; };
-layout(push_constant) uniform Push { MatmulParams p; };
 
 DECLARE_WEIGHT_LOAD(load_weight, quants, scales, high)
+const uint kLaneRows = kMatmulRowsPerLane;
 #include "include/product.glsl"
-
-const uint kTile = kMatmulRowsPerLane;
 
 void main() {
   const uint lane = gl_LocalInvocationID.x;
   const uint last_group = (p.n_rows + kLanes - 1) / kLanes - 1;
-  const uint first_group = gl_WorkGroupID.x * kTile;
+  const uint first_group = gl_WorkGroupID.x * kLaneRows;
   const uint first_column = gl_WorkGroupID.y * COLUMNS;
 
   // Past the end the last group or column is computed again and not written.
-  uint group[kTile];
-  [[unroll]] for (uint r = 0; r < kTile; r++) group[r] = min(first_group + r, last_group);
+  uint group[kLaneRows];
+  [[unroll]] for (uint r = 0; r < kLaneRows; r++) group[r] = min(first_group + r, last_group);
   uint x_at[COLUMNS];
   [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
     const uint column = min(first_column + c, p.n_columns - 1);
     x_at[c] = (p.gather == 1 ? rows[column] : column) * p.x_stride_vec4;
   }
 
-  precise float sum[kTile][COLUMNS];
-  [[unroll]] for (uint r = 0; r < kTile; r++)
+  precise float sum[kLaneRows][COLUMNS];
+  [[unroll]] for (uint r = 0; r < kLaneRows; r++)
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) sum[r][c] = 0.0;
 
   const uint n_blocks = p.n_blocks;  // llvmpipe loads a push constant anew in each round of a loop
   for (uint block = 0; block < n_blocks; block++) {
-    vec4 values[kBlockQuads][COLUMNS];
-    load_activations(block, lane, x_at, values);
-    [[unroll]] for (uint r = 0; r < kTile; r++)
-      add_block(load_weight(group[r], block, n_blocks, lane), values, sum[r]);
+    const uint at = block_at(block, n_blocks);
+    const Activations activations = load_activations(at, lane, x_at);
+    [[unroll]] for (uint first = 0; first < kLaneRows; first += kTogether) {
+      WeightBlock weights[kTogether];
+      [[unroll]] for (uint r = 0; r < kTogether; r++)
+        weights[r] = load_weight(group[first + r], at, n_blocks, lane);
+      add_block(weights, activations, first, sum);
+    }
   }
 
-  [[unroll]] for (uint r = 0; r < kTile; r++) {
+  [[unroll]] for (uint r = 0; r < kLaneRows; r++) {
     const uint row = (first_group + r) * kLanes + lane;
     if (row >= p.n_rows) continue;
     [[unroll]] for (uint c = 0; c < COLUMNS; c++) {

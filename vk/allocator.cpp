@@ -137,6 +137,10 @@ Result<MemoryBlock*> Allocator::new_block(VkDeviceSize size_bytes, std::uint32_t
   info.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
   info.allocationSize = size_bytes;
   info.memoryTypeIndex = memory_type;
+  VkMemoryAllocateFlagsInfo flags{};
+  flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
+  flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+  if (device_.physical.description.buffer_addresses) info.pNext = &flags;
   result = vkAllocateMemory(device_.device, &info, nullptr, &block->memory);
   if (result != VK_SUCCESS) return tl::unexpected(vulkan_error(result, "allocating memory"));
   if ((memory_.memoryTypes[memory_type].propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) {
@@ -227,6 +231,7 @@ Result<std::unique_ptr<Allocation>> Allocator::allocate(VkDeviceSize size_bytes,
   info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT |
                VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT;
+  if (d.buffer_addresses) info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
   info.sharingMode = VK_SHARING_MODE_EXCLUSIVE;
   const VkResult created = vkCreateBuffer(device_.device, &info, nullptr, &allocation->buffer);
   if (created != VK_SUCCESS) {
@@ -246,6 +251,12 @@ Result<std::unique_ptr<Allocation>> Allocator::allocate(VkDeviceSize size_bytes,
                                               allocation->block_offset),
                            fmt::format("binding memory to \"{}\"", label)));
   if (block->host != nullptr) allocation->host = block->host + allocation->block_offset;
+  if (d.buffer_addresses) {
+    VkBufferDeviceAddressInfo whole{};
+    whole.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
+    whole.buffer = allocation->buffer;
+    allocation->address = vkGetBufferDeviceAddress(device_.device, &whole);
+  }
   allocation->host_cached = (memory_.memoryTypes[block->memory_type].propertyFlags & kCached) != 0;
   device_.set_name(VK_OBJECT_TYPE_BUFFER, reinterpret_cast<std::uint64_t>(allocation->buffer),
                    label);

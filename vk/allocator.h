@@ -32,6 +32,7 @@ struct Allocation {
   VkDeviceSize size_bytes = 0;
   std::byte* host = nullptr;  ///< null: not host visible
   bool host_cached = false;
+  VkDeviceAddress address = 0;  ///< 0: the device gives none
   std::string label;
 };
 

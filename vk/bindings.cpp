@@ -55,26 +55,34 @@ struct BindingPoolState {
 
 namespace {
 
-VkDeviceSize texel_bytes(VkFormat format) {
-  switch (format) {
-    case VK_FORMAT_R32_UINT:
-      return 4;
-    case VK_FORMAT_R32G32_UINT:
-      return 8;
-    case VK_FORMAT_R32G32B32A32_UINT:
-      return 16;
-    default:
-      return 0;
+constexpr VkDeviceSize kAddressAlignment = 16;  // of what shaders declare their references with
+
+struct Texel {
+  VkFormat format;
+  VkDeviceSize bytes;
+};
+Texel texel(BindingKind kind) {
+  switch (kind) {
+    case BindingKind::kTexels1:
+      return {VK_FORMAT_R32_UINT, 4};
+    case BindingKind::kTexels2:
+      return {VK_FORMAT_R32G32_UINT, 8};
+    case BindingKind::kTexels4:
+      return {VK_FORMAT_R32G32B32A32_UINT, 16};
+    case BindingKind::kStorage:
+    case BindingKind::kAddress:
+      break;
   }
+  PREFLIGHT_ASSERT(false);
 }
 
-Result<void> check_texels(const DeviceDescription& d, VkFormat format, const Slice& slice,
+Result<void> check_texels(const DeviceDescription& d, BindingKind kind, const Slice& slice,
                           const std::string& use) {
-  const VkDeviceSize bytes = texel_bytes(format);
-  if (bytes == 0 || slice.size_bytes % bytes != 0) {
+  const VkDeviceSize bytes = texel(kind).bytes;
+  if (slice.size_bytes % bytes != 0) {
     return fail(ErrorCode::kInternal,
-                fmt::format("{}: {} bytes of \"{}\" are no whole texels of format {}", use,
-                            slice.size_bytes, slice.buffer->label(), static_cast<int>(format)));
+                fmt::format("{}: {} bytes of \"{}\" are no whole texels of {} bytes", use,
+                            slice.size_bytes, slice.buffer->label(), bytes));
   }
   if (slice.offset_bytes % d.min_texel_offset_alignment != 0) {
     return fail(
@@ -96,8 +104,14 @@ Result<void> check_binding(const DeviceDescription& d, const Pipeline& pipeline,
                            std::uint32_t index, const Slice& slice) {
   const std::string use = fmt::format("binding {} of \"{}\"", index, pipeline.label());
   PREFLIGHT_TRY_VOID(check_bounds(slice, use));
-  if (pipeline.texel_format(index) != VK_FORMAT_UNDEFINED)
-    return check_texels(d, pipeline.texel_format(index), slice, use);
+  const BindingKind kind = pipeline.binding_kind(index);
+  if (kind == BindingKind::kAddress) {
+    if (slice.offset_bytes % kAddressAlignment == 0) return {};
+    return fail(ErrorCode::kInternal,
+                fmt::format("{}: offset {} in \"{}\" is no multiple of {}", use, slice.offset_bytes,
+                            slice.buffer->label(), kAddressAlignment));
+  }
+  if (kind != BindingKind::kStorage) return check_texels(d, kind, slice, use);
   if (slice.offset_bytes % d.min_storage_offset_alignment != 0) {
     return fail(ErrorCode::kLimit, fmt::format("{}: offset {} in \"{}\" is no multiple of {}, as "
                                                "\"{}\" asks",
@@ -119,7 +133,7 @@ Result<VkBufferView> make_view(const DeviceState& device, const Pipeline& pipeli
   VkBufferViewCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
   info.buffer = slice.buffer->handle();
-  info.format = pipeline.texel_format(index);
+  info.format = texel(pipeline.binding_kind(index)).format;
   info.offset = slice.offset_bytes;
   info.range = slice.size_bytes;
   VkBufferView view = VK_NULL_HANDLE;
@@ -149,11 +163,22 @@ Result<const BindingSet*> BindingPool::add(const Pipeline& pipeline,
                                                   pipeline.label(), n, slices.size()));
   }
   std::vector<VkBufferView> views(n, VK_NULL_HANDLE);
+  std::vector<VkDeviceAddress> addresses;
   for (std::uint32_t i = 0; i < n; ++i) {
     PREFLIGHT_TRY_VOID(check_binding(d, pipeline, i, slices[i]));
-    if (pipeline.texel_format(i) == VK_FORMAT_UNDEFINED) continue;
-    PREFLIGHT_TRY(views[i], make_view(state_->device, pipeline, i, slices[i]));
-    state_->views.push_back(views[i]);
+    switch (pipeline.binding_kind(i)) {
+      case BindingKind::kStorage:
+        break;
+      case BindingKind::kTexels1:
+      case BindingKind::kTexels2:
+      case BindingKind::kTexels4: {
+        PREFLIGHT_TRY(views[i], make_view(state_->device, pipeline, i, slices[i]));
+        state_->views.push_back(views[i]);
+        break;
+      }
+      case BindingKind::kAddress:
+        addresses.push_back(slices[i].buffer->address() + slices[i].offset_bytes);
+    }
   }
   PREFLIGHT_TRY(const VkDescriptorPool pool, state_->pool_for(n));
   const VkDescriptorSetLayout layout = pipeline.set_layout();
@@ -169,19 +194,22 @@ Result<const BindingSet*> BindingPool::add(const Pipeline& pipeline,
   state_->descriptors_left -= n;
 
   std::vector<VkDescriptorBufferInfo> buffers(n);
-  std::vector<VkWriteDescriptorSet> writes(n);
+  std::vector<VkWriteDescriptorSet> writes;
   for (std::uint32_t i = 0; i < n; ++i) {
+    if (pipeline.binding_kind(i) == BindingKind::kAddress) continue;
     buffers[i] = {slices[i].buffer->handle(), slices[i].offset_bytes, slices[i].size_bytes};
-    writes[i].sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
-    writes[i].dstSet = set;
-    writes[i].dstBinding = i;
-    writes[i].descriptorCount = 1;
-    writes[i].descriptorType = descriptor_type(pipeline.texel_format(i));
-    writes[i].pBufferInfo = &buffers[i];     // read for a storage buffer,
-    writes[i].pTexelBufferView = &views[i];  // and this for a texel buffer
+    VkWriteDescriptorSet& write = writes.emplace_back();
+    write.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET;
+    write.dstSet = set;
+    write.dstBinding = i;
+    write.descriptorCount = 1;
+    write.descriptorType = descriptor_type(pipeline.binding_kind(i));
+    write.pBufferInfo = &buffers[i];     // read for a storage buffer,
+    write.pTexelBufferView = &views[i];  // and this for a texel buffer
   }
-  vkUpdateDescriptorSets(state_->device.device, n, writes.data(), 0, nullptr);
-  return &state_->sets.emplace_back(BindingSet(set, layout, n));
+  vkUpdateDescriptorSets(state_->device.device, static_cast<std::uint32_t>(writes.size()),
+                         writes.data(), 0, nullptr);
+  return &state_->sets.emplace_back(BindingSet(set, layout, n, std::move(addresses)));
 }
 
 }  // namespace preflight::vk

@@ -23,6 +23,7 @@ Buffer::~Buffer() = default;
 VkBuffer Buffer::handle() const { return allocation_->buffer; }
 VkDeviceSize Buffer::size_bytes() const { return allocation_->size_bytes; }
 const std::string& Buffer::label() const { return allocation_->label; }
+VkDeviceAddress Buffer::address() const { return allocation_->address; }
 bool Buffer::host_cached() const { return allocation_->host_cached; }
 
 std::span<std::byte> Buffer::host_view() const {

@@ -22,9 +22,10 @@ enum class Residency {
 
 struct Allocation;
 
-/// One VkBuffer bound to its share of a memory block; usable as storage and texel buffer, as source
-/// and target of copies and as source of indirect grids. Move-only. The Device outlives it, and no
-/// submission that names it is under way when it is destroyed (Submitter::run waits).
+/// One VkBuffer bound to its share of a memory block; usable as storage and texel buffer, by its
+/// address, as source and target of copies and as source of indirect grids. Move-only. The Device
+/// outlives it, and no submission that names it is under way when it is destroyed (Submitter::run
+/// waits).
 class Buffer {
  public:
   /// `size_bytes` > 0; `label` appears in errors and validation messages. Contents are undefined.
@@ -39,6 +40,8 @@ class Buffer {
   [[nodiscard]] VkBuffer handle() const;
   [[nodiscard]] VkDeviceSize size_bytes() const;
   [[nodiscard]] const std::string& label() const;
+  /// For BindingKind::kAddress; 0 without DeviceDescription::buffer_addresses.
+  [[nodiscard]] VkDeviceAddress address() const;
 
   /// The whole buffer as host memory, always coherent: what is written before a submission is seen
   /// by it, and what Submitter::run waited for is seen here. Empty where it is not host visible.

@@ -108,6 +108,11 @@ bool CommandList::bind(const Pipeline& pipeline, const BindingSet& bindings,
     vkCmdPushConstants(handle_, pipeline.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
                        static_cast<std::uint32_t>(push.size()), push.data());
   }
+  if (const auto addresses = bindings.addresses(); !addresses.empty()) {
+    vkCmdPushConstants(handle_, pipeline.layout(), VK_SHADER_STAGE_COMPUTE_BIT,
+                       address_offset(pipeline.push_bytes()),
+                       static_cast<std::uint32_t>(addresses.size_bytes()), addresses.data());
+  }
   return true;
 }
 

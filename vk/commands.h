@@ -8,6 +8,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <vulkan/vulkan.h>
 
@@ -18,20 +20,28 @@
 
 namespace preflight::vk {
 
-/// A descriptor set, written when it is made and never again. Made by BindingPool::add.
+/// A descriptor set and the addresses beside it, written when it is made and never again. Made by
+/// BindingPool::add.
 class BindingSet {
  public:
   [[nodiscard]] VkDescriptorSet handle() const { return handle_; }
   [[nodiscard]] VkDescriptorSetLayout layout() const { return layout_; }
   [[nodiscard]] std::uint32_t n_bindings() const { return n_bindings_; }
+  /// Of the bindings that are addresses, in their order.
+  [[nodiscard]] std::span<const VkDeviceAddress> addresses() const { return addresses_; }
 
  private:
   friend class BindingPool;
-  BindingSet(VkDescriptorSet handle, VkDescriptorSetLayout layout, std::uint32_t n_bindings)
-      : handle_(handle), layout_(layout), n_bindings_(n_bindings) {}
+  BindingSet(VkDescriptorSet handle, VkDescriptorSetLayout layout, std::uint32_t n_bindings,
+             std::vector<VkDeviceAddress> addresses)
+      : handle_(handle),
+        layout_(layout),
+        n_bindings_(n_bindings),
+        addresses_(std::move(addresses)) {}
   VkDescriptorSet handle_;
   VkDescriptorSetLayout layout_;
   std::uint32_t n_bindings_;
+  std::vector<VkDeviceAddress> addresses_;
 };
 
 struct BindingPoolState;
@@ -45,10 +55,10 @@ class BindingPool {
   ~BindingPool();
 
   /// One slice for each binding of `pipeline`, in order. The set fits every pipeline with as many
-  /// bindings of the same kinds and texel formats. The pointer is good as long as the pool.
-  /// Errors: kInternal (number of slices, a slice outside its buffer or of no whole texels), kLimit
-  /// (offset not aligned as the device asks, range above max_storage_buffer_range or max_texels),
-  /// naming pipeline and buffer.
+  /// bindings of the same kinds. The pointer is good as long as the pool.
+  /// Errors: kInternal (number of slices, a slice outside its buffer, of no whole texels, or read
+  /// by address from no multiple of 16), kLimit (offset not aligned as the device asks, range above
+  /// max_storage_buffer_range or max_texels), naming pipeline and buffer.
   [[nodiscard]] Result<const BindingSet*> add(const Pipeline& pipeline,
                                               std::span<const Slice> slices);
 

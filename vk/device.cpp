@@ -78,6 +78,7 @@ Result<VkDevice> create_device(const PhysicalDevice& physical, bool pipeline_sta
   f12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES;
   f12.pNext = &f13;
   f12.timelineSemaphore = VK_TRUE;
+  f12.bufferDeviceAddress = d.buffer_addresses ? VK_TRUE : VK_FALSE;
   f12.shaderFloat16 = d.shader_f16 ? VK_TRUE : VK_FALSE;
   VkPhysicalDeviceVulkan11Features f11{};
   f11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES;
@@ -151,33 +152,34 @@ DeviceState::~DeviceState() {
     }
     pipeline_cache->destroy();
   }
-  for (const auto& [formats, layout] : set_layouts) {
+  for (const auto& [kinds, layout] : set_layouts) {
     vkDestroyDescriptorSetLayout(device, layout, nullptr);
   }
   allocator.reset();
   vkDestroyDevice(device, nullptr);
 }
 
-Result<VkDescriptorSetLayout> DeviceState::set_layout(const std::vector<VkFormat>& formats) {
-  if (const auto found = set_layouts.find(formats); found != set_layouts.end()) {
+Result<VkDescriptorSetLayout> DeviceState::set_layout(const std::vector<BindingKind>& kinds) {
+  if (const auto found = set_layouts.find(kinds); found != set_layouts.end()) {
     return found->second;
   }
-  const auto n_bindings = static_cast<std::uint32_t>(formats.size());
-  std::vector<VkDescriptorSetLayoutBinding> bindings(n_bindings);
-  for (std::uint32_t i = 0; i < n_bindings; ++i) {
-    bindings[i].binding = i;
-    bindings[i].descriptorType = descriptor_type(formats[i]);
-    bindings[i].descriptorCount = 1;
-    bindings[i].stageFlags = VK_SHADER_STAGE_COMPUTE_BIT;
+  std::vector<VkDescriptorSetLayoutBinding> bindings;
+  for (std::uint32_t i = 0; i < kinds.size(); ++i) {
+    if (kinds[i] == BindingKind::kAddress) continue;
+    VkDescriptorSetLayoutBinding& binding = bindings.emplace_back();
+    binding.binding = i;
+    binding.descriptorType = descriptor_type(kinds[i]);
+    binding.descriptorCount = 1;
+    binding.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT;
   }
   VkDescriptorSetLayoutCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
-  info.bindingCount = n_bindings;
+  info.bindingCount = static_cast<std::uint32_t>(bindings.size());
   info.pBindings = bindings.data();
   VkDescriptorSetLayout layout = VK_NULL_HANDLE;
   PREFLIGHT_TRY_VOID(check(vkCreateDescriptorSetLayout(device, &info, nullptr, &layout),
-                           fmt::format("making a layout of {} bindings", n_bindings)));
-  set_layouts.emplace(formats, layout);
+                           fmt::format("making a layout of {} bindings", bindings.size())));
+  set_layouts.emplace(kinds, layout);
   return layout;
 }
 

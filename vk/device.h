@@ -69,6 +69,8 @@ struct DeviceDescription {
   VkDeviceSize min_storage_offset_alignment = 0;
   VkDeviceSize max_texels = 0;  ///< that a binding of a uniform texel buffer can see
   VkDeviceSize min_texel_offset_alignment = 0;
+  bool buffer_addresses =
+      false;  ///< shaders may read through addresses; asked of CPU devices alone
   bool storage_16bit = false, shader_f16 = false;
   bool int_dot = false;  ///< has dot products of four signed bytes packed in a word,
   bool int_dot_accelerated =

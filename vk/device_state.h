@@ -15,9 +15,23 @@
 #include "vk/enumerate.h"
 #include "vk/error.h"
 #include "vk/instance.h"
+#include "vk/pipeline.h"
 #include "vk/pipeline_cache.h"
 
 namespace preflight::vk {
+
+/// Of a binding that is no address.
+[[nodiscard]] constexpr VkDescriptorType descriptor_type(BindingKind kind) {
+  PREFLIGHT_ASSERT(kind != BindingKind::kAddress);
+  return kind == BindingKind::kStorage ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
+                                       : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+}
+
+/// Where addresses stand in the push constants (BindingKind::kAddress).
+inline constexpr std::uint32_t kAddressBytes = sizeof(VkDeviceAddress);
+[[nodiscard]] constexpr std::uint32_t address_offset(std::uint32_t push_bytes) {
+  return (push_bytes + kAddressBytes - 1) / kAddressBytes * kAddressBytes;
+}
 
 struct DeviceState {
   DeviceState(Instance instance_in, PhysicalDevice physical_in);
@@ -25,10 +39,9 @@ struct DeviceState {
   DeviceState& operator=(const DeviceState&) = delete;
   ~DeviceState();
 
-  /// The layout of set 0 with a binding for each format: a uniform texel buffer, or a storage
-  /// buffer where it is VK_FORMAT_UNDEFINED. Made once for each list, so equal layouts mean equal
-  /// formats.
-  [[nodiscard]] Result<VkDescriptorSetLayout> set_layout(const std::vector<VkFormat>& formats);
+  /// The layout of set 0 with bindings of these kinds. Made once for each list, so equal layouts
+  /// mean equal kinds.
+  [[nodiscard]] Result<VkDescriptorSetLayout> set_layout(const std::vector<BindingKind>& kinds);
   /// Gives an object its label in validation messages; nothing without validation.
   void set_name(VkObjectType type, std::uint64_t handle, std::string_view label) const;
   /// `error` as it is, after noting a lost device.
@@ -42,7 +55,7 @@ struct DeviceState {
   VkQueue queue = VK_NULL_HANDLE;
   std::unique_ptr<Allocator> allocator;
   std::unique_ptr<PipelineCache> pipeline_cache;
-  std::map<std::vector<VkFormat>, VkDescriptorSetLayout> set_layouts;
+  std::map<std::vector<BindingKind>, VkDescriptorSetLayout> set_layouts;
   bool pipeline_statistics = false;  ///< asked for, and the driver keeps them
   PFN_vkSetDebugUtilsObjectNameEXT set_object_name = nullptr;
   /// A submission failed; nothing more is submitted.

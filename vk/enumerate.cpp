@@ -196,6 +196,7 @@ void describe_modern(VkInstance instance, VkPhysicalDevice handle, DeviceDescrip
   d.max_allocation_bytes = std::min(p11.maxMemoryAllocationSize, p13.maxBufferSize);
   d.storage_16bit = f11.storageBuffer16BitAccess == VK_TRUE;
   d.shader_f16 = f12.shaderFloat16 == VK_TRUE;
+  d.buffer_addresses = d.software && f12.bufferDeviceAddress == VK_TRUE;
   d.int_dot = f13.shaderIntegerDotProduct == VK_TRUE;
   d.int_dot_accelerated =
       d.int_dot && p13.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;

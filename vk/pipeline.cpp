@@ -1,5 +1,6 @@
 #include "vk/pipeline.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,6 +13,13 @@ namespace {
 
 constexpr std::uint32_t kSpirvMagic = 0x07230203;
 
+// What the addresses of bindings add to the push constants, padding in front of them included.
+std::uint32_t address_bytes(const PipelineOptions& options) {
+  const auto n =
+      static_cast<std::uint32_t>(std::ranges::count(options.binding_kinds, BindingKind::kAddress));
+  return n == 0 ? 0 : address_offset(options.push_bytes) - options.push_bytes + n * kAddressBytes;
+}
+
 Result<void> check_options(const DeviceDescription& d, const PipelineOptions& options) {
   if (options.spirv.size() < 5 || options.spirv.front() != kSpirvMagic) {
     return fail(ErrorCode::kInternal,
@@ -22,10 +30,21 @@ Result<void> check_options(const DeviceDescription& d, const PipelineOptions& op
                 fmt::format("pipeline \"{}\" binds {} buffers, \"{}\" binds {} at most",
                             options.label, options.n_bindings, d.name, d.max_storage_buffers));
   }
-  if (options.push_bytes > d.max_push_constant_bytes || options.push_bytes % 4 != 0) {
+  if (options.binding_kinds.size() > options.n_bindings) {
+    return fail(ErrorCode::kInternal,
+                fmt::format("pipeline \"{}\" has {} bindings, and kinds for {}", options.label,
+                            options.n_bindings, options.binding_kinds.size()));
+  }
+  const std::uint32_t push_bytes = options.push_bytes + address_bytes(options);
+  if (push_bytes > d.max_push_constant_bytes || options.push_bytes % 4 != 0) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("pipeline \"{}\" pushes {} bytes; \"{}\" takes {}, in steps of 4",
-                            options.label, options.push_bytes, d.name, d.max_push_constant_bytes));
+                            options.label, push_bytes, d.name, d.max_push_constant_bytes));
+  }
+  if (address_bytes(options) != 0 && !d.buffer_addresses) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("pipeline \"{}\" reads buffers by their address, \"{}\" gives none",
+                            options.label, d.name));
   }
   const std::uint32_t width = options.required_subgroup_size;
   if (width != 0 &&
@@ -46,18 +65,19 @@ Result<Pipeline> Pipeline::create(Device& device, const PipelineOptions& options
   Pipeline pipeline;
   pipeline.device_ = &state;
   pipeline.n_bindings_ = options.n_bindings;
-  pipeline.texel_formats_ = options.texel_formats;
-  pipeline.texel_formats_.resize(options.n_bindings, VK_FORMAT_UNDEFINED);
+  pipeline.binding_kinds_ = options.binding_kinds;
+  pipeline.binding_kinds_.resize(options.n_bindings, BindingKind::kStorage);
   pipeline.push_bytes_ = options.push_bytes;
   pipeline.label_ = options.label;
-  PREFLIGHT_TRY(pipeline.set_layout_, state.set_layout(pipeline.texel_formats_));
+  PREFLIGHT_TRY(pipeline.set_layout_, state.set_layout(pipeline.binding_kinds_));
 
-  const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, options.push_bytes};
+  const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                                 options.push_bytes + address_bytes(options)};
   VkPipelineLayoutCreateInfo layout{};
   layout.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
   layout.setLayoutCount = 1;
   layout.pSetLayouts = &pipeline.set_layout_;
-  layout.pushConstantRangeCount = options.push_bytes > 0 ? 1 : 0;
+  layout.pushConstantRangeCount = push.size > 0 ? 1 : 0;
   layout.pPushConstantRanges = &push;
   PREFLIGHT_TRY_VOID(
       check(vkCreatePipelineLayout(state.device, &layout, nullptr, &pipeline.layout_),
@@ -113,7 +133,7 @@ Pipeline& Pipeline::operator=(Pipeline&& other) noexcept {
     layout_ = std::exchange(other.layout_, VK_NULL_HANDLE);
     set_layout_ = other.set_layout_;
     n_bindings_ = other.n_bindings_;
-    texel_formats_ = std::move(other.texel_formats_);
+    binding_kinds_ = std::move(other.binding_kinds_);
     push_bytes_ = other.push_bytes_;
     label_ = std::move(other.label_);
   }

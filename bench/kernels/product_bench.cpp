@@ -68,10 +68,9 @@ void round_to_codes(std::span<float> x) {
 }
 
 Result<Case> make_case(Bench& bench, const ProductCase& c) {
-  const std::uint32_t lanes = bench.kernels().options().tuning.weight_lanes;
   const auto load = [&](const SampledMatrix& from) {
-    return forward::load_matrix(bench.device(), bench.uploader(), from.tensor, lanes,
-                                forward::kernel_type(c.type));
+    return forward::load_matrix(bench.device(), bench.uploader(), from.tensor,
+                                bench.kernels().interleave(), forward::kernel_type(c.type));
   };
   PREFLIGHT_TRY(auto weights, SampledMatrix::create(c.type, c.rows, c.cols, 1));
   PREFLIGHT_TRY(WeightMatrix matrix, load(*weights));

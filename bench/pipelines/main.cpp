@@ -18,6 +18,7 @@
 #include "bench/kernels/attention_case.h"
 #include "engine/forward/attention_op.h"
 #include "engine/forward/dot_products.h"
+#include "engine/forward/embed_op.h"
 #include "engine/forward/kernels.h"
 #include "engine/forward/sampler.h"
 #include "engine/forward/tuning.h"
@@ -46,22 +47,22 @@ constexpr std::uint32_t kVocab = 262144;
 
 /// A matrix without its weights: enough to make the pipelines that read it.
 Result<forward::WeightMatrix> shape_of(TensorType type, std::uint32_t rows, std::uint32_t cols,
-                                       std::uint32_t lanes) {
+                                       forward::Interleave interleave) {
   const model::Tensor tensor{
       .name = "shape", .type = type, .cols = cols, .rows = rows, .bytes = {}};
   PREFLIGHT_TRY(const forward::WeightShape shape,
-                forward::WeightShape::of(tensor, lanes, forward::kernel_type(type)));
+                forward::WeightShape::of(tensor, interleave, forward::kernel_type(type)));
   return forward::WeightMatrix{.shape = shape, .parts = {}};
 }
 
 Result<void> make_products(Kernels& kernels, const vk::Buffer& stand_in) {
-  const std::uint32_t lanes = kernels.options().tuning.weight_lanes;
+  const forward::Interleave interleave = kernels.interleave();
   const vk::Slice none;
   for (const TensorType type :
        {TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0, TensorType::kQ4_0,
         TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ4_1}) {  // the last: as affine8
-    PREFLIGHT_TRY(const auto down, shape_of(type, kModelDim, kFfnDim, lanes));
-    PREFLIGHT_TRY(const auto gate, shape_of(type, kFfnDim, kModelDim, lanes));
+    PREFLIGHT_TRY(const auto down, shape_of(type, kModelDim, kFfnDim, interleave));
+    PREFLIGHT_TRY(const auto gate, shape_of(type, kFfnDim, kModelDim, interleave));
     PREFLIGHT_TRY(
         [[maybe_unused]] const auto product,
         forward::make_product(kernels, down,
@@ -84,10 +85,10 @@ Result<void> make_products(Kernels& kernels, const vk::Buffer& stand_in) {
                   forward::QuantiseOp::create(kernels, vk::whole(stand_in), kFfnDim,
                                               {vk::whole(stand_in), vk::whole(stand_in)}, readers));
     PREFLIGHT_TRY([[maybe_unused]] const vk::Pipeline* embed,
-                  kernels.pipeline(fmt::format("embed_{}", shader_name(forward::kernel_type(type))),
-                                   params::kEmbedBindings, sizeof(params::EmbedParams), {lanes}));
+                  kernels.pipeline(forward::embed_shader(down.shape), params::kEmbedBindings,
+                                   sizeof(params::EmbedParams), {interleave.lanes}));
   }
-  PREFLIGHT_TRY(const auto head, shape_of(TensorType::kQ6_K, kVocab, kModelDim, lanes));
+  PREFLIGHT_TRY(const auto head, shape_of(TensorType::kQ6_K, kVocab, kModelDim, interleave));
   PREFLIGHT_TRY(
       [[maybe_unused]] const auto logits,
       forward::make_product(

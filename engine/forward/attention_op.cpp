@@ -51,14 +51,15 @@ Result<RowOp> make_walk(Kernels& kernels, const AttentionLayout& layout,
   const KvView view = kv_view(kernels, slices.first(params::kAttentionBindings),
                               params::kAttentionBindKeys, params::kAttentionBindValues);
   const std::uint32_t keys = keys_per_lane(lanes);
-  const bool texels =
-      kernels.texel_loads() == TexelLoads::kWithAttention && kernels.options().kv16 && keys == 4;
-  std::vector<VkFormat> formats;
+  const bool texels = kernels.plane_loads() == PlaneLoads::kTexelsWithAttention &&
+                      kernels.options().kv16 && keys == 4;
+  std::vector<vk::BindingKind> kinds;
   if (texels) {
-    formats.assign(params::kAttentionBindings, VK_FORMAT_UNDEFINED);
-    formats[params::kAttentionBindQ] = kTexel4;
-    formats[params::kAttentionBindKeys] = formats[params::kAttentionBindValues] = kTexel2;
-    formats.resize(view.n_bindings(), kTexel2);  // the further windows
+    kinds.assign(params::kAttentionBindings, vk::BindingKind::kStorage);
+    kinds[params::kAttentionBindQ] = vk::BindingKind::kTexels4;
+    kinds[params::kAttentionBindKeys] = vk::BindingKind::kTexels2;
+    kinds[params::kAttentionBindValues] = vk::BindingKind::kTexels2;
+    kinds.resize(view.n_bindings(), vk::BindingKind::kTexels2);  // the further windows
   }
   PREFLIGHT_TRY(const vk::Pipeline* pipeline,
                 kernels.pipeline(fmt::format("attention_q{}_k{}{}{}{}{}", n_heads * n_rows, keys,
@@ -67,7 +68,7 @@ Result<RowOp> make_walk(Kernels& kernels, const AttentionLayout& layout,
                                  view.n_bindings(), sizeof(params::AttentionParams),
                                  view.constants({lanes, layout.head_dim, layout.key_dim,
                                                  layout.folded ? 1u : 0u, n_heads}),
-                                 /*subgroup_size=*/0, formats));
+                                 /*subgroup_size=*/0, kinds));
   PREFLIGHT_TRY(const vk::BindingSet* bindings, kernels.bind(*pipeline, view.slices));
   return RowOp::of(pipeline, bindings, push, push.n_heads / n_heads);
 }

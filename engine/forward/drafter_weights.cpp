@@ -26,7 +26,7 @@ Result<std::uint64_t> drafter_weights_bytes(const model::DrafterFile& file,
     const model::Tensor* partner = file.find(partner_name);
     PREFLIGHT_ASSERT(tensor != nullptr && partner != nullptr);
     PREFLIGHT_TRY(const WeightShape shape,
-                  WeightShape::of(*tensor, lanes,
+                  WeightShape::of(*tensor, {lanes, InterleaveUnit::kQuad},
                                   tensor == partner ? kernel_type(tensor->type)
                                                     : common_type(*tensor, *partner)));
     bytes += shape.device_bytes(device);
@@ -49,9 +49,9 @@ Result<std::uint64_t> drafter_weights_bytes(const model::DrafterFile& file,
 }
 
 Result<DrafterWeights> load_drafter_weights(vk::Device& device, vk::Uploader& uploader,
-                                            const model::DrafterFile& file, std::uint32_t lanes) {
+                                            const model::DrafterFile& file, Interleave interleave) {
   const TensorLoader loader(
-      device, uploader, [&](std::string_view name) { return file.find(name); }, lanes);
+      device, uploader, [&](std::string_view name) { return file.find(name); }, interleave);
   PREFLIGHT_TRY(WeightMatrix head, loader.matrix(kHead));
   PREFLIGHT_TRY(WeightMatrix pre_projection, loader.matrix(kPreProjection));
   PREFLIGHT_TRY(WeightMatrix post_projection, loader.matrix(kPostProjection));

@@ -29,6 +29,6 @@ struct DrafterWeights {
 [[nodiscard]] Result<DrafterWeights> load_drafter_weights(vk::Device& device,
                                                           vk::Uploader& uploader,
                                                           const model::DrafterFile& file,
-                                                          std::uint32_t lanes);
+                                                          Interleave interleave);
 
 }  // namespace preflight::forward

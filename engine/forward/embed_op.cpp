@@ -1,20 +1,25 @@
 #include "engine/forward/embed_op.h"
 
 #include <array>
-#include <string>
+
+#include <fmt/format.h>
 
 #include "shaders/params/embed.h"
 
 namespace preflight::forward {
 
+std::string embed_shader(const WeightShape& shape) {
+  return fmt::format("embed_{}{}", shader_name(shape.type),
+                     shape.unit == InterleaveUnit::kWord ? "_words" : "");
+}
+
 Result<EmbedOp> make_embed(Kernels& kernels, const WeightMatrix& table,
                            const model::ModelConfig& config, const Arena& arena,
                            const vk::Buffer& rows) {
   const WeightShape& shape = table.shape;
-  PREFLIGHT_TRY(
-      const vk::Pipeline* pipeline,
-      kernels.pipeline("embed_" + std::string(shader_name(shape.type)), params::kEmbedBindings,
-                       sizeof(params::EmbedParams), {shape.lanes}));
+  PREFLIGHT_TRY(const vk::Pipeline* pipeline,
+                kernels.pipeline(embed_shader(shape), params::kEmbedBindings,
+                                 sizeof(params::EmbedParams), {shape.lanes}));
   EmbedOp op;
   for (const WeightPart& part : table.parts) {
     const std::array<vk::Slice, params::kEmbedBindings> slices = {

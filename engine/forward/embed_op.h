@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/forward/arena.h"
@@ -17,6 +18,9 @@ struct EmbedOp {
 
   void record(vk::CommandList& list, std::uint32_t n_rows) const;
 };
+
+/// The variant of embed.comp that reads a table as it lies.
+[[nodiscard]] std::string embed_shader(const WeightShape& shape);
 
 /// `rows` f32 [rows, padded(config.model_dim)].
 [[nodiscard]] Result<EmbedOp> make_embed(Kernels& kernels, const WeightMatrix& table,

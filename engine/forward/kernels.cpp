@@ -38,24 +38,36 @@ Result<ProductFamily> lane_per_row(Kernels& kernels, const ProductKind& kind,
   const ActivationLoads loads = kernels.activation_loads(shape.lanes);
   const std::vector<std::uint32_t> constants = {shape.lanes, epilogue,
                                                 loads == ActivationLoads::kBroadcast ? 1u : 0u};
-  const bool texels = kernels.texel_loads() != TexelLoads::kNone;
-  const std::string suffix = fmt::format("{}{}{}", kernels.act_suffix(), texels ? "_texels" : "",
-                                         loads == ActivationLoads::kShuffle ? "_shuffle" : "");
+  const PlaneLoads planes = kernels.plane_loads();
   // The planes of one matrix or two, then the activations (shaders/params/matmul.h).
-  std::vector<VkFormat> formats;
-  if (texels) {
-    for (std::uint32_t matrix = 0; matrix < (kind.is_gated ? 2 : 1); matrix++)
-      formats.insert(formats.end(), {kTexel4, kTexel1, kTexel2});
-    formats.push_back(kTexel4);
+  std::string suffix = kernels.act_suffix();
+  std::vector<vk::BindingKind> kinds;
+  switch (planes) {
+    case PlaneLoads::kStorage:
+      break;
+    case PlaneLoads::kTexels:
+    case PlaneLoads::kTexelsWithAttention:
+      for (std::uint32_t matrix = 0; matrix < (kind.is_gated ? 2 : 1); matrix++)
+        kinds.insert(kinds.end(), {vk::BindingKind::kTexels4, vk::BindingKind::kTexels1,
+                                   vk::BindingKind::kTexels2});
+      kinds.push_back(vk::BindingKind::kTexels4);
+      suffix += "_texels";
+      break;
+    case PlaneLoads::kAddresses:
+      kinds.assign(1 + (kind.is_gated ? params::kGateUpBindX : params::kMatmulBindX),
+                   vk::BindingKind::kAddress);
+      suffix += "_addresses";
+      break;
   }
+  if (loads == ActivationLoads::kShuffle) suffix += "_shuffle";
   ProductFamily family;
   for (const std::uint32_t columns : kColumns) {
     if (columns > kernels.options().tuning.narrow_columns) break;
-    PREFLIGHT_TRY(const vk::Pipeline* pipeline,
-                  kernels.pipeline(
-                      fmt::format("{}_{}_c{}{}", kind.op, shader_name(shape.type), columns, suffix),
-                      kind.n_bindings, sizeof(params::MatmulParams), constants, /*subgroup_size=*/0,
-                      formats));
+    PREFLIGHT_TRY(
+        const vk::Pipeline* pipeline,
+        kernels.pipeline(
+            fmt::format("{}_{}_c{}{}", kind.op, shader_name(shape.type), columns, suffix),
+            kind.n_bindings, sizeof(params::MatmulParams), constants, /*subgroup_size=*/0, kinds));
     family.variants.push_back({pipeline, columns, shape.lanes * kind.rows_per_lane});
   }
   return family;
@@ -101,6 +113,7 @@ Result<ProductFamily> teams_per_row(Kernels& kernels, const ProductKind& kind,
 /// With `has_codes` the input lies there as codes, too, for families that read such.
 Result<void> add_families(ProductOp& op, Kernels& kernels, const ProductKind& kind,
                           const WeightShape& shape, std::uint32_t epilogue, bool has_codes) {
+  PREFLIGHT_ASSERT(shape.unit == kernels.interleave().unit);
   const bool dot = has_codes && has_dot_products(kernels, shape.type);
   const bool tiles = has_wide_products(kernels);
   const bool teams = kernels.narrow_teams() > 1;
@@ -159,30 +172,50 @@ std::uint32_t Kernels::narrow_teams() const {
 
 ActivationLoads Kernels::activation_loads(std::uint32_t weight_lanes) const {
   constexpr std::uint32_t kQuads = params::kWeightBlock / 4;  // one a lane; of two columns, or one
-  if (device().subgroup_size != weight_lanes ||
+  if (plane_loads() == PlaneLoads::kAddresses || device().subgroup_size != weight_lanes ||
       (weight_lanes != kQuads && weight_lanes != 2 * kQuads))
     return ActivationLoads::kEach;
   const auto wanted = static_cast<ActivationLoads>(options_.tuning.activation_loads);
-  if (wanted == ActivationLoads::kShuffle && texel_loads() == TexelLoads::kNone)
+  if (wanted == ActivationLoads::kShuffle && plane_loads() == PlaneLoads::kStorage)
     return ActivationLoads::kEach;
   return wanted;
 }
 
-TexelLoads Kernels::texel_loads() const {
+PlaneLoads Kernels::plane_loads() const {
+  const Tuning& tuning = options_.tuning;
+  const vk::DeviceDescription& d = device();
+  if (tuning.plane_loads == 0) return PlaneLoads::kStorage;
+  auto loads = static_cast<PlaneLoads>(tuning.plane_loads);
+  // By address all products of a model go lane by lane, and a subgroup's lanes are a vector of
+  // words.
+  const bool vectors = d.subgroup_size == tuning.weight_lanes &&
+                       d.min_subgroup_size == d.max_subgroup_size &&
+                       (d.subgroup_size == 8 || d.subgroup_size == 16);
+  if (loads == PlaneLoads::kAddresses &&
+      (!d.buffer_addresses || !vectors || options_.act16 || options_.dot || narrow_teams() > 1 ||
+       has_wide_products(*this)))
+    loads = PlaneLoads::kTexels;
   // A plane is as large as a storage buffer's binding may be, and some are of words. Mesa's byte
   // offsets of texels are signed: so large ranges are not for it either.
-  const std::uint64_t most_bytes = device().max_storage_buffer_range;
-  if (options_.act16 || options_.tuning.texel_loads == 0 || most_bytes > INT32_MAX ||
-      device().max_texels < most_bytes / sizeof(std::uint32_t))
-    return TexelLoads::kNone;
-  return static_cast<TexelLoads>(options_.tuning.texel_loads);
+  const std::uint64_t most_bytes = d.max_storage_buffer_range;
+  const bool texels = loads == PlaneLoads::kTexels || loads == PlaneLoads::kTexelsWithAttention;
+  if (texels && (options_.act16 || most_bytes > INT32_MAX ||
+                 d.max_texels < most_bytes / sizeof(std::uint32_t)))
+    return PlaneLoads::kStorage;
+  return loads;
+}
+
+Interleave Kernels::interleave() const {
+  return {.lanes = options_.tuning.weight_lanes,
+          .unit = plane_loads() == PlaneLoads::kAddresses ? InterleaveUnit::kWord
+                                                          : InterleaveUnit::kQuad};
 }
 
 Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::uint32_t n_bindings,
                                               std::uint32_t push_bytes,
                                               std::vector<std::uint32_t> constants,
                                               std::uint32_t subgroup_size,
-                                              std::vector<VkFormat> texel_formats) {
+                                              std::vector<vk::BindingKind> binding_kinds) {
   auto& slot = pipelines_[{shader, constants}];
   if (slot == nullptr) {
     const auto spirv = shaders::spirv(shader);
@@ -192,7 +225,7 @@ Result<const vk::Pipeline*> Kernels::pipeline(const std::string& shader, std::ui
     PREFLIGHT_TRY(vk::Pipeline made,
                   vk::Pipeline::create(*device_, {.spirv = spirv,
                                                   .n_bindings = n_bindings,
-                                                  .texel_formats = std::move(texel_formats),
+                                                  .binding_kinds = std::move(binding_kinds),
                                                   .push_bytes = push_bytes,
                                                   .constants = std::move(constants),
                                                   .required_subgroup_size = subgroup_size,
@@ -273,7 +306,9 @@ Result<ProductOp> make_gate_up(Kernels& kernels, const WeightMatrix& gate, const
                                const vk::Slice& x, std::uint32_t x_stride, const vk::Slice& y,
                                std::uint32_t y_stride, const QuantisedInput* quantised) {
   const WeightShape& shape = gate.shape;
-  PREFLIGHT_ASSERT(shape.type == up.shape.type && gate.parts.size() == up.parts.size());
+  PREFLIGHT_ASSERT(shape.type == up.shape.type && shape.unit == up.shape.unit &&
+                   gate.parts.size() == up.parts.size());
+  PREFLIGHT_ASSERT(x_stride == padded(static_cast<std::uint32_t>(shape.cols)));
   ProductOp op;
   PREFLIGHT_TRY_VOID(
       add_families(op, kernels, kGateUp, shape, params::kEpilogueNone, quantised != nullptr));

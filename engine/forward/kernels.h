@@ -39,14 +39,12 @@ class Kernels {
   [[nodiscard]] const KernelOptions& options() const { return options_; }
   [[nodiscard]] const vk::DeviceDescription& device() const { return device_->description(); }
   /// The pipeline of a shader variant with these specialization constants; made on first use.
-  /// `subgroup_size` and `texel_formats` as in PipelineOptions: the same for every use of a variant
+  /// `subgroup_size` and `binding_kinds` as in PipelineOptions: the same for every use of a variant
   /// and its constants.
-  [[nodiscard]] Result<const vk::Pipeline*> pipeline(const std::string& shader,
-                                                     std::uint32_t n_bindings,
-                                                     std::uint32_t push_bytes,
-                                                     std::vector<std::uint32_t> constants,
-                                                     std::uint32_t subgroup_size = 0,
-                                                     std::vector<VkFormat> texel_formats = {});
+  [[nodiscard]] Result<const vk::Pipeline*> pipeline(
+      const std::string& shader, std::uint32_t n_bindings, std::uint32_t push_bytes,
+      std::vector<std::uint32_t> constants, std::uint32_t subgroup_size = 0,
+      std::vector<vk::BindingKind> binding_kinds = {});
   /// Every pipeline made so far, by shader variant and constants.
   [[nodiscard]] const PipelineMap& pipelines() const { return pipelines_; }
   [[nodiscard]] Result<const vk::BindingSet*> bind(const vk::Pipeline& pipeline,
@@ -58,8 +56,10 @@ class Kernels {
   [[nodiscard]] std::uint32_t narrow_teams() const;
   /// How the lanes of a product with that many rows to a weight group get their activations.
   [[nodiscard]] ActivationLoads activation_loads(std::uint32_t weight_lanes) const;
-  /// Which kernels read texels here.
-  [[nodiscard]] TexelLoads texel_loads() const;
+  /// How planes are read here: what the tuning asks for, or what comes next to it.
+  [[nodiscard]] PlaneLoads plane_loads() const;
+  /// How weights must lie for that.
+  [[nodiscard]] Interleave interleave() const;
   /// Bytes of one value of a product's input.
   [[nodiscard]] std::uint32_t act_bytes() const { return options_.act16 ? 2 : 4; }
 
@@ -72,10 +72,6 @@ class Kernels {
   vk::BindingPool pool_;
   PipelineMap pipelines_;
 };
-
-/// Elements of 1, 2 and 4 words of planes that are read as texels.
-inline constexpr VkFormat kTexel1 = VK_FORMAT_R32_UINT, kTexel2 = VK_FORMAT_R32G32_UINT,
-                          kTexel4 = VK_FORMAT_R32G32B32A32_UINT;
 
 /// One dispatch per row of the step, all else fixed at load.
 struct RowOp {

@@ -84,7 +84,8 @@ Result<std::uint64_t> weights_bytes(const model::ModelFile& file,
         planned.gated_with.empty() ? nullptr : file.find(planned.gated_with);
     const KernelType type =
         partner != nullptr ? common_type(*tensor, *partner) : kernel_type(tensor->type);
-    PREFLIGHT_TRY(const WeightShape shape, WeightShape::of(*tensor, lanes, type));
+    PREFLIGHT_TRY(const WeightShape shape,
+                  WeightShape::of(*tensor, {lanes, InterleaveUnit::kQuad}, type));
     bytes += shape.device_bytes(device);
   }
   // Norms and the vision embedder's vectors and position table, all float32.
@@ -98,9 +99,9 @@ Result<std::uint64_t> weights_bytes(const model::ModelFile& file,
 }
 
 Result<ModelWeights> load_weights(vk::Device& device, vk::Uploader& uploader,
-                                  const model::ModelFile& file, std::uint32_t lanes) {
+                                  const model::ModelFile& file, Interleave interleave) {
   const TensorLoader loader(
-      device, uploader, [&](std::string_view name) { return file.find(name); }, lanes);
+      device, uploader, [&](std::string_view name) { return file.find(name); }, interleave);
   PREFLIGHT_TRY(WeightMatrix embedding, loader.matrix("token_embd.weight"));
   std::optional<WeightMatrix> head;
   if (loader.has("output.weight")) {

@@ -45,6 +45,7 @@ struct ModelWeights {
                                                   const vk::DeviceDescription& device,
                                                   std::uint32_t lanes);
 [[nodiscard]] Result<ModelWeights> load_weights(vk::Device& device, vk::Uploader& uploader,
-                                                const model::ModelFile& file, std::uint32_t lanes);
+                                                const model::ModelFile& file,
+                                                Interleave interleave);
 
 }  // namespace preflight::forward

@@ -16,7 +16,7 @@ Result<const model::Tensor*> TensorLoader::tensor(const std::string& name) const
 
 Result<WeightMatrix> TensorLoader::matrix(const std::string& name) const {
   PREFLIGHT_TRY(const model::Tensor* found, tensor(name));
-  return load_matrix(device_, uploader_, *found, lanes_, kernel_type(found->type));
+  return load_matrix(device_, uploader_, *found, interleave_, kernel_type(found->type));
 }
 
 Result<std::pair<WeightMatrix, WeightMatrix>> TensorLoader::matrices(
@@ -24,8 +24,8 @@ Result<std::pair<WeightMatrix, WeightMatrix>> TensorLoader::matrices(
   PREFLIGHT_TRY(const model::Tensor* a, tensor(first));
   PREFLIGHT_TRY(const model::Tensor* b, tensor(second));
   const KernelType type = common_type(*a, *b);
-  PREFLIGHT_TRY(WeightMatrix a_matrix, load_matrix(device_, uploader_, *a, lanes_, type));
-  PREFLIGHT_TRY(WeightMatrix b_matrix, load_matrix(device_, uploader_, *b, lanes_, type));
+  PREFLIGHT_TRY(WeightMatrix a_matrix, load_matrix(device_, uploader_, *a, interleave_, type));
+  PREFLIGHT_TRY(WeightMatrix b_matrix, load_matrix(device_, uploader_, *b, interleave_, type));
   return std::pair(std::move(a_matrix), std::move(b_matrix));
 }
 
@@ -34,13 +34,14 @@ Result<std::vector<WeightMatrix>> TensorLoader::stacks(
   std::vector<std::vector<const model::Tensor*>> stacks;
   for (const std::string& name : names) {
     PREFLIGHT_TRY(const model::Tensor* next, tensor(name));
-    if (stacks.empty() || !can_stack(*stacks.back().back(), *next, lanes_)) stacks.emplace_back();
+    if (stacks.empty() || !can_stack(*stacks.back().back(), *next, interleave_.lanes))
+      stacks.emplace_back();
     stacks.back().push_back(next);
   }
   std::vector<WeightMatrix> matrices;
   for (const auto& stack : stacks) {
-    PREFLIGHT_TRY(WeightMatrix matrix,
-                  load_stack(device_, uploader_, stack, lanes_, kernel_type(stack.front()->type)));
+    PREFLIGHT_TRY(WeightMatrix matrix, load_stack(device_, uploader_, stack, interleave_,
+                                                  kernel_type(stack.front()->type)));
     matrices.push_back(std::move(matrix));
   }
   return matrices;

@@ -22,8 +22,8 @@ class TensorLoader {
   /// A tensor by canonical name, or null.
   using Find = std::function<const model::Tensor*(std::string_view)>;
 
-  TensorLoader(vk::Device& device, vk::Uploader& uploader, Find find, std::uint32_t lanes)
-      : device_(device), uploader_(uploader), find_(std::move(find)), lanes_(lanes) {}
+  TensorLoader(vk::Device& device, vk::Uploader& uploader, Find find, Interleave interleave)
+      : device_(device), uploader_(uploader), find_(std::move(find)), interleave_(interleave) {}
 
   [[nodiscard]] bool has(const std::string& name) const { return find_(name) != nullptr; }
   /// As the type that its kernels read.
@@ -44,7 +44,7 @@ class TensorLoader {
   vk::Device& device_;
   vk::Uploader& uploader_;
   Find find_;
-  std::uint32_t lanes_;
+  Interleave interleave_;
 };
 
 }  // namespace preflight::forward

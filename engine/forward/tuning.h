@@ -23,7 +23,7 @@ struct Tuning {
   std::uint32_t narrow_columns = 0;  ///< activation rows that one workgroup of these serves at most
   std::uint32_t narrow_piece = 0;    ///< groups of 4 weights that a lane of these holds decoded
   std::uint32_t activation_loads = 0;   ///< of products of one lane to a row: an ActivationLoads
-  std::uint32_t texel_loads = 0;        ///< of kernels of CPU devices: a TexelLoads
+  std::uint32_t plane_loads = 0;        ///< of kernels of CPU devices: a PlaneLoads
   std::uint32_t norm_lanes = 0;         ///< invocations that reduce one residual row
   std::uint32_t attention_lanes = 0;    ///< invocations that serve one query head
   std::uint32_t attention_queries = 0;  ///< 16: tiles and split key ranges; 4: one walk over all
@@ -36,20 +36,21 @@ struct Tuning {
 };
 
 /// How the lanes of a product get the activations of a block, which all of them multiply
-/// (shaders/include/product.glsl). Passed on needs subgroups of 8 or 16, shuffles need texel_loads.
+/// (shaders/include/product.glsl). Passed on needs subgroups of 8 or 16, shuffles need texels;
+/// by addresses all lanes load all.
 enum class ActivationLoads : std::uint32_t {
   kEach = 1,       ///< every lane loads all
   kBroadcast = 2,  ///< each loads some and they are passed on from a constant lane
   kShuffle = 3,    ///< the same by shuffles
 };
 
-/// Which kernels of CPU devices read what they only read as texels (shaders/include/plane.glsl) and
-/// not as storage buffers. None do where products' inputs are float16 or the device has too few
-/// texels; attention only with float16 pages and 4 keys a lane.
-enum class TexelLoads : std::uint32_t {
-  kNone = 1,
-  kProducts = 2,       ///< weights and activations
-  kWithAttention = 3,  ///< and the queries and KV pages of attention.comp
+/// How kernels of CPU devices read what they only read (shaders/include/plane.glsl).
+/// Kernels::plane_loads() says what of it a device and a tier allow.
+enum class PlaneLoads : std::uint32_t {
+  kStorage = 1,              ///< out of storage buffers
+  kTexels = 2,               ///< products: weights and activations as texels
+  kTexelsWithAttention = 3,  ///< and the queries and KV pages of attention.comp
+  kAddresses = 4,  ///< products: weights, which then lie word by word, and activations by address
 };
 
 /// In a row of the table: the device's own subgroup size.

@@ -118,9 +118,16 @@ class RowPacker {
  private:
   void put_quants(std::span<std::byte> plane, std::uint32_t block, std::uint32_t word,
                   std::uint32_t lane, const void* sixteen_bytes) const {
-    const std::uint64_t at =
-        ((std::uint64_t{block} * quant_words(shape_.type) + word) * shape_.lanes + lane) * 16;
-    std::memcpy(plane.data() + at, sixteen_bytes, 16);
+    put(plane, std::uint64_t{block} * quant_words(shape_.type) + word, lane, sixteen_bytes, 16);
+  }
+  /// An element of `bytes` in a row of as many as there are lanes.
+  void put(std::span<std::byte> plane, std::uint64_t row, std::uint32_t lane, const void* element,
+           std::uint32_t bytes) const {
+    const std::uint32_t unit = std::min(bytes, static_cast<std::uint32_t>(shape_.unit));
+    const auto* from = static_cast<const std::byte*>(element);
+    for (std::uint32_t done = 0; done < bytes; done += unit)
+      std::memcpy(plane.data() + (row * bytes + done) * shape_.lanes + lane * unit, from + done,
+                  unit);
   }
   void put_scale(std::span<std::byte> plane, std::uint64_t word, std::uint32_t lane,
                  std::uint32_t value) const {
@@ -256,7 +263,7 @@ void RowPacker::high(const std::byte* row, std::uint32_t lane, std::span<std::by
     const std::uint32_t j = b % 4;
     const std::byte* h = row + std::uint64_t{b / 8} * 210 + 128 + 32 * n;
     const auto words = pair_words(h, 2 * j);
-    std::memcpy(plane.data() + (std::uint64_t{b} * shape_.lanes + lane) * 8, words.data(), 8);
+    put(plane, b, lane, words.data(), 8);
   }
 }
 
@@ -396,8 +403,9 @@ KernelType common_type(const model::Tensor& a, const model::Tensor& b) {
   return packed(type_a) && packed(type_b) ? KernelType::kAffine8 : KernelType::kF32;
 }
 
-Result<WeightShape> WeightShape::of(const model::Tensor& tensor, std::uint32_t lanes,
+Result<WeightShape> WeightShape::of(const model::Tensor& tensor, Interleave interleave,
                                     KernelType as) {
+  const std::uint32_t lanes = interleave.lanes;
   constexpr std::uint64_t kMost = 1u << 28;  // rows and columns; keeps every product in 64 bits
   if (tensor.rows == 0 || tensor.cols == 0 || tensor.rows > kMost || tensor.cols > kMost ||
       !model::row_bytes(tensor.type, tensor.cols))
@@ -406,6 +414,7 @@ Result<WeightShape> WeightShape::of(const model::Tensor& tensor, std::uint32_t l
                             tensor.name, model::type_name(tensor.type), tensor.rows, tensor.cols));
   WeightShape shape{.type = as,
                     .lanes = lanes,
+                    .unit = interleave.unit,
                     .rows = tensor.rows,
                     .cols = tensor.cols,
                     .n_blocks = 0,
@@ -448,17 +457,18 @@ bool can_stack(const model::Tensor& upper, const model::Tensor& lower, std::uint
 }
 
 Result<WeightMatrix> load_matrix(vk::Device& device, vk::Uploader& uploader,
-                                 const model::Tensor& tensor, std::uint32_t lanes, KernelType as) {
+                                 const model::Tensor& tensor, Interleave interleave,
+                                 KernelType as) {
   const model::Tensor* const one = &tensor;
-  return load_stack(device, uploader, {&one, 1}, lanes, as);
+  return load_stack(device, uploader, {&one, 1}, interleave, as);
 }
 
 Result<WeightMatrix> load_stack(vk::Device& device, vk::Uploader& uploader,
-                                std::span<const model::Tensor* const> tensors, std::uint32_t lanes,
-                                KernelType as) {
+                                std::span<const model::Tensor* const> tensors,
+                                Interleave interleave, KernelType as) {
   std::vector<WeightShape> shapes;
   for (const model::Tensor* tensor : tensors) {
-    PREFLIGHT_TRY(const WeightShape own, WeightShape::of(*tensor, lanes, as));
+    PREFLIGHT_TRY(const WeightShape own, WeightShape::of(*tensor, interleave, as));
     shapes.push_back(own);
   }
   WeightShape shape = shapes.front();
@@ -497,14 +507,14 @@ Result<WeightMatrix> load_stack(vk::Device& device, vk::Uploader& uploader,
                          }));
     }
 
-    const std::uint32_t first_row = first * lanes;
+    const std::uint32_t first_row = first * shape.lanes;
     matrix.parts.push_back({.buffer = std::move(buffer),
                             .quants = {nullptr, 0, n_groups * shape.quants_bytes},
                             .scales = {nullptr, scales_at, n_groups * shape.scales_bytes},
                             .high = {nullptr, high_at, n_groups * shape.high_bytes},
                             .first_row = first_row,
                             .n_rows = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                                std::uint64_t{n_groups} * lanes, shape.rows - first_row))});
+                                std::uint64_t{n_groups} * shape.lanes, shape.rows - first_row))});
   }
   // The parts have their final place now; slices may point at their buffers.
   for (WeightPart& part : matrix.parts) {

@@ -1,5 +1,6 @@
 // One block of 32 weights of one row, from the planes that the loader laid out (engine/forward/
-// weight_layout.h). Rows stand in groups of kLanes; consecutive lanes read consecutive 16 bytes:
+// weight_layout.h). Rows stand in groups of kLanes; consecutive lanes read consecutive 16 bytes, or,
+// with WORDS or ADDRESSES, consecutive words of each of the four, then of two in `high`:
 //   quants  uvec4 [group, block, kQuantWords, lane]
 //   scales  uint  per type, lane innermost
 //   high    uvec2 [group, block, lane], Q6_K alone
@@ -144,38 +145,36 @@ vec4 weight_values(const WeightBlock b, const uint q) {
 #define LOAD_SCALES(b, scales, high_bits)
 #elif defined(WEIGHT_Q8_0) || defined(WEIGHT_Q4_0)
 #define LOAD_SCALES(b, scales, high_bits)                                              \
-  b.scale = vec2(half_at(                                                              \
-      AT_UINT(scales, (group * ((n_blocks + 1) / 2) + block / 2) * kLanes + lane), block & 1));
+  b.scale = vec2(half_at(OWN_UINT(scales, OWN_AT(group * ((n_blocks + 1) / 2) + block / 2)), block & 1));
 #elif defined(WEIGHT_AFFINE8)
 #define LOAD_SCALES(b, scales, high_bits)                                              \
-  const uint at = (group * n_blocks + block) * 4 * kLanes + lane;                      \
-  b.scale = uintBitsToFloat(uvec2(AT_UINT(scales, at), AT_UINT(scales, at + 2 * kLanes))); \
-  b.shift = uintBitsToFloat(uvec2(AT_UINT(scales, at + kLanes), AT_UINT(scales, at + 3 * kLanes)));
+  const uint at = OWN_AT((group * n_blocks + block) * 4);                              \
+  b.scale = uintBitsToFloat(uvec2(OWN_UINT(scales, at), OWN_UINT(scales, at + 2 * NEXT_ROW))); \
+  b.shift = uintBitsToFloat(uvec2(OWN_UINT(scales, at + NEXT_ROW), OWN_UINT(scales, at + 3 * NEXT_ROW)));
 #elif defined(WEIGHT_Q4_K)
 #define LOAD_SCALES(b, scales, high_bits)                                              \
-  const uint at = (group * (n_blocks / 8) + block / 8) * 4 * kLanes + lane;            \
-  const vec2 unit = unpackHalf2x16(AT_UINT(scales, at));                               \
+  const uint at = OWN_AT((group * (n_blocks / 8) + block / 8) * 4);                    \
+  const vec2 unit = unpackHalf2x16(OWN_UINT(scales, at));                              \
   const vec2 sm = scale_and_minimum(                                                   \
-      uvec3(AT_UINT(scales, at + kLanes), AT_UINT(scales, at + 2 * kLanes),            \
-            AT_UINT(scales, at + 3 * kLanes)), block % 8);                             \
+      uvec3(OWN_UINT(scales, at + NEXT_ROW), OWN_UINT(scales, at + 2 * NEXT_ROW),      \
+            OWN_UINT(scales, at + 3 * NEXT_ROW)), block % 8);                          \
   b.scale = vec2(unit.x * sm.x);                                                       \
   b.shift = vec2(-(unit.y * sm.y));
 #elif defined(WEIGHT_Q6_K)
 #define LOAD_SCALES(b, scales, high_bits)                                              \
-  const uint at = (group * (n_blocks / 8) + block / 8) * 5 * kLanes + lane;            \
-  const uint s = AT_UINT(scales, at + ((block % 8) / 2) * kLanes);                     \
+  const uint at = OWN_AT((group * (n_blocks / 8) + block / 8) * 5);                    \
+  const uint s = OWN_UINT(scales, at + ((block % 8) / 2) * NEXT_ROW);                  \
   const uint first = 2 * (block & 1);                                                  \
-  b.scale = uintBitsToFloat(AT_UINT(scales, at + 4 * kLanes)) *                        \
+  b.scale = uintBitsToFloat(OWN_UINT(scales, at + 4 * NEXT_ROW)) *                                \
             vec2(signed_byte(s, first), signed_byte(s, first + 1));                    \
-  b.high = AT_UVEC2(high_bits, (group * n_blocks + block) * kLanes + lane);
+  b.high = OWN_UVEC2(high_bits, OWN_AT(group * n_blocks + block));
 #endif
 
 #define DECLARE_WEIGHT_LOAD(NAME, QUANTS, SCALES, HIGH)                                            \
   WeightBlock NAME(const uint group, const uint block, const uint n_blocks, const uint lane) {     \
     WeightBlock b;                                                                                 \
     [[unroll]] for (uint w = 0; w < kQuantWords; w++)                                              \
-      b.quants[w] =                                                                                \
-          AT_UVEC4(QUANTS, ((group * n_blocks + block) * kQuantWords + w) * kLanes + lane);         \
+      b.quants[w] = OWN_UVEC4(QUANTS, OWN_AT((group * n_blocks + block) * kQuantWords + w));          \
     LOAD_SCALES(b, SCALES, HIGH)                                                                   \
     return b;                                                                                      \
   }

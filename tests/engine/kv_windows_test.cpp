@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -18,12 +19,12 @@ constexpr VkDeviceSize kBindingBytes = 512 << 10;
 constexpr std::uint32_t kTokens = 4200;
 
 std::unique_ptr<Engine> load(const MadeModel& model, VkDeviceSize most_binding_bytes,
-                             std::uint32_t texel_loads) {
+                             std::uint32_t plane_loads) {
   EngineOptions options;
   options.model = model.path();
   options.context_tokens = kTokens + 100;
   options.max_sequences = 2;
-  options.tuned = {{"chunk_rows", 64}, {"texel_loads", texel_loads}};
+  options.tuned = {{"chunk_rows", 64}, {"plane_loads", plane_loads}};
   options.device.most_binding_bytes = most_binding_bytes;
   auto engine = Engine::load(options);
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
@@ -58,20 +59,21 @@ Outcome run(Engine& engine) {
   return outcome;
 }
 
-/// With planes as storage buffers and, where the device has enough of them, as texels.
-class KvWindows : public testing::TestWithParam<forward::TexelLoads> {};
+/// With planes as storage buffers, as texels and, which cuts weights in parts alone, by address;
+/// each where the device has it.
+class KvWindows : public testing::TestWithParam<forward::PlaneLoads> {};
 
 TEST_P(KvWindows, ResultsAreThoseOfWholePlanes) {
-  const auto texel_loads = static_cast<std::uint32_t>(GetParam());
+  const auto plane_loads = static_cast<std::uint32_t>(GetParam());
   // One sliding layer, one full; logits small enough for the binding.
   const MadeModel made({.n_layers = 2, .vocab_size = 1024, .seed = 7});
-  const auto whole = load(made, 0, texel_loads);
+  const auto whole = load(made, 0, plane_loads);
   ASSERT_NE(whole, nullptr);
   const Outcome expected = run(*whole);
   ASSERT_FALSE(expected.logits.empty());
   ASSERT_FALSE(expected.ids.empty());
 
-  const auto cut = load(made, kBindingBytes, texel_loads);
+  const auto cut = load(made, kBindingBytes, plane_loads);
   ASSERT_NE(cut, nullptr);
   EXPECT_EQ(cut->device().max_storage_buffer_range, kBindingBytes);
   // The prompt alone reaches into the third window of the values.
@@ -81,13 +83,16 @@ TEST_P(KvWindows, ResultsAreThoseOfWholePlanes) {
   EXPECT_EQ(got.ids, expected.ids);
 }
 
+std::string name_of(const testing::TestParamInfo<forward::PlaneLoads>& instance) {
+  if (instance.param == forward::PlaneLoads::kStorage) return "Storage";
+  return instance.param == forward::PlaneLoads::kAddresses ? "Addresses" : "Texels";
+}
+
 INSTANTIATE_TEST_SUITE_P(Loads, KvWindows,
-                         testing::Values(forward::TexelLoads::kNone,
-                                         forward::TexelLoads::kWithAttention),
-                         [](const auto& instance) {
-                           return instance.param == forward::TexelLoads::kNone ? "Storage"
-                                                                               : "Texels";
-                         });
+                         testing::Values(forward::PlaneLoads::kStorage,
+                                         forward::PlaneLoads::kTexelsWithAttention,
+                                         forward::PlaneLoads::kAddresses),
+                         name_of);
 
 }  // namespace
 }  // namespace preflight::engine

@@ -37,7 +37,7 @@ class DotTest : public ForwardTest {
     if (!can_run_dot(device().description())) GTEST_SKIP() << "this device has no such kernels";
   }
   static WeightMatrix load(const RandomMatrix& from, const Kernels& k) {
-    return must(load_matrix(device(), uploader(), from.tensor, k.options().tuning.weight_lanes,
+    return must(load_matrix(device(), uploader(), from.tensor, k.interleave(),
                             kernel_type(from.tensor.type)));
   }
   static std::vector<std::int8_t> read_codes(const vk::Buffer& buffer, std::size_t n) {

@@ -3,7 +3,9 @@
 #include "engine/reference/embed.h"
 
 #include <algorithm>
+#include <tuple>
 
+#include "engine/forward/embed_op.h"
 #include "engine/model/blocks.h"
 #include "tests/forward/forward_test.h"
 #include "tests/forward/random_matrix.h"
@@ -15,7 +17,8 @@ using model::TensorType;
 
 constexpr std::uint32_t kTokens = 75;
 
-class EmbedTest : public ForwardTest, public testing::WithParamInterface<TensorType> {
+class EmbedTest : public ForwardTest,
+                  public testing::WithParamInterface<std::tuple<TensorType, Variant>> {
  protected:
   static params::RowInfo token(std::int32_t id) {
     return {.position = 0,
@@ -40,8 +43,9 @@ class EmbedTest : public ForwardTest, public testing::WithParamInterface<TensorT
 };
 
 TEST_P(EmbedTest, MatchesTheTwinToTheBit) {
-  const TensorType type = GetParam();
-  Kernels& k = kernels({});
+  const auto& [type, variant] = GetParam();
+  if (!can_run(variant)) GTEST_SKIP() << "this device has no such kernels";
+  Kernels& k = kernels(variant);
   const std::uint32_t lanes = k.options().tuning.weight_lanes;
   // Without blocks a row need not fill its last one.
   const std::uint32_t dim = model::block_values(type) == 1 ? 100 : 256;
@@ -66,7 +70,7 @@ TEST_P(EmbedTest, MatchesTheTwinToTheBit) {
     tensor.rows = rows;
     tensor.bytes = std::span(table.bytes).subspan(first * row_bytes, rows * row_bytes);
     const WeightMatrix matrix =
-        must(load_matrix(device(), uploader(), tensor, lanes, kernel_type(type)));
+        must(load_matrix(device(), uploader(), tensor, k.interleave(), kernel_type(type)));
     const WeightPart& part = matrix.parts.front();
     const params::EmbedParams p{.n_blocks = matrix.shape.n_blocks,
                                 .model_dim = dim,
@@ -75,8 +79,7 @@ TEST_P(EmbedTest, MatchesTheTwinToTheBit) {
                                 .n_tokens = rows,
                                 .scale = 61.967735f};
     const vk::Pipeline* pipeline =
-        must(k.pipeline("embed_" + std::string(shader_name(matrix.shape.type)),
-                        params::kEmbedBindings, sizeof p, {lanes}));
+        must(k.pipeline(embed_shader(matrix.shape), params::kEmbedBindings, sizeof p, {lanes}));
     const std::array<vk::Slice, params::kEmbedBindings> slices = {
         part.quants, part.scales, part.high, vk::whole(infos_buffer), vk::whole(soft_buffer),
         vk::whole(h)};
@@ -91,11 +94,14 @@ TEST_P(EmbedTest, MatchesTheTwinToTheBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, EmbedTest,
-                         testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16,
-                                         TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
-                                         TensorType::kQ6_K, TensorType::kQ3_K),
+                         testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16,
+                                                          TensorType::kBF16, TensorType::kQ8_0,
+                                                          TensorType::kQ4_0, TensorType::kQ4_K,
+                                                          TensorType::kQ6_K, TensorType::kQ3_K),
+                                          testing::Values(Variant{}, Variant{.addresses = true})),
                          [](const auto& instance) {
-                           return std::string(model::type_name(instance.param));
+                           return std::string(model::type_name(std::get<0>(instance.param))) +
+                                  std::get<1>(instance.param).name();
                          });
 
 }  // namespace

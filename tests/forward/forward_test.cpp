@@ -46,7 +46,7 @@ std::string Variant::name() const {
   return std::string(act16 ? "Act16" : "Act32") + (kv16 ? "Kv16" : "Kv32") +
          (wide ? "Wide" : "Own") + (tiles ? "Tiles" : "") + (coopmat ? "Coopmat" : "") +
          (dot ? "Dot" : "") + (narrow ? "Narrow" : "") + (passed ? "Passed" : "") +
-         (shuffled ? "Shuffled" : "") + (texels ? "Texels" : "");
+         (shuffled ? "Shuffled" : "") + (texels ? "Texels" : "") + (addresses ? "Addresses" : "");
 }
 
 void ForwardTest::SetUp() { messages_before_ = device().validation_messages(); }
@@ -62,6 +62,8 @@ vk::Uploader& ForwardTest::uploader() { return shared->uploader; }
 
 bool ForwardTest::can_run(const Variant& variant) {
   const vk::DeviceDescription& d = device().description();
+  if (variant.addresses && (!d.buffer_addresses || (d.subgroup_size != 8 && d.subgroup_size != 16)))
+    return false;
   return !variant.coopmat || coopmat_tile(d, tuning_for(d)).has_value();
 }
 
@@ -83,8 +85,10 @@ Kernels& ForwardTest::kernels(const Variant& variant) {
         static_cast<std::uint32_t>(variant.shuffled ? ActivationLoads::kShuffle
                                    : variant.passed ? ActivationLoads::kBroadcast
                                                     : ActivationLoads::kEach);
-    options.tuning.texel_loads =
-        static_cast<std::uint32_t>(variant.texels ? TexelLoads::kWithAttention : TexelLoads::kNone);
+    options.tuning.plane_loads =
+        static_cast<std::uint32_t>(variant.addresses ? PlaneLoads::kAddresses
+                                   : variant.texels  ? PlaneLoads::kTexelsWithAttention
+                                                     : PlaneLoads::kStorage);
     if (variant.narrow) {
       options.tuning.narrow_threads = 4 * options.tuning.weight_lanes;
       options.tuning.narrow_columns = 16;
@@ -93,8 +97,11 @@ Kernels& ForwardTest::kernels(const Variant& variant) {
     // of them for lanes beyond its vectors.
     const bool slow = tuning_report(device().description()).row == "llvmpipe before 24";
     if (slow && variant.narrow) options.tuning.narrow_columns = 4;
-    if (slow && variant.wide) options.tuning.narrow_columns = 2;
+    if (slow && (variant.wide || variant.addresses)) options.tuning.narrow_columns = 2;
     found = shared->kernels.emplace(variant.name(), must(Kernels::create(device(), options))).first;
+    if (variant.addresses && can_run(variant)) {
+      EXPECT_EQ(found->second.plane_loads(), PlaneLoads::kAddresses);
+    }
   }
   return found->second;
 }

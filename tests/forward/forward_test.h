@@ -50,9 +50,11 @@ struct Variant {
   bool coopmat = false;   ///< prefill on matrix units; goes with act16
   bool narrow = false;    ///< weight rows shared out among teams, as on a graphics card
   bool dot = false;       ///< integer dot products: of prefill, with narrow of generation
-  bool passed = false;    ///< activations go from lane to lane, as on the newer llvmpipe
+  bool passed = false;    ///< activations go from lane to lane, as on llvmpipe from 24 on
   bool shuffled = false;  ///< the same as on the older; goes with texels
-  bool texels = false;    ///< planes as texels, as on llvmpipe
+  bool texels = false;    ///< planes as texels, as on llvmpipe before 26
+  /// Planes by address, as on llvmpipe from 26 on; not with act16, tiles, coopmat, narrow or dot.
+  bool addresses = false;
   /// The phase whose products this variant is about.
   [[nodiscard]] Phase phase() const {
     return tiles || coopmat || (dot && !narrow) ? Phase::kPrefill : Phase::kGenerate;

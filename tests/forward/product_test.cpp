@@ -62,7 +62,7 @@ std::vector<std::uint32_t> column_counts(const Variant& variant) {
 class ProductTest : public ForwardTest {
  protected:
   static WeightMatrix load(const model::Tensor& tensor, const Kernels& k, KernelType as) {
-    return must(load_matrix(device(), uploader(), tensor, k.options().tuning.weight_lanes, as));
+    return must(load_matrix(device(), uploader(), tensor, k.interleave(), as));
   }
 };
 
@@ -201,6 +201,11 @@ INSTANTIATE_TEST_SUITE_P(
                                      Variant{.shuffled = true, .texels = true})),
     name_of);
 
+INSTANTIATE_TEST_SUITE_P(Addresses, ProductOfType,
+                         testing::Combine(testing::ValuesIn(kTypes),
+                                          testing::Values(Variant{.addresses = true})),
+                         name_of);
+
 // Cards have wider groups than a CPU driver; one packed and one plain type stand for all, since the
 // lanes only decide where a row lies.
 INSTANTIATE_TEST_SUITE_P(WideGroups, ProductOfType,
@@ -273,12 +278,16 @@ TEST_P(Epilogues, GatherSoftCapAndBias) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, Epilogues,
-                         testing::Values(Variant{}, Variant{.tiles = true}, Variant{.narrow = true},
+                         testing::Values(Variant{}, Variant{.addresses = true},
+                                         Variant{.tiles = true}, Variant{.narrow = true},
                                          Variant{.act16 = true, .coopmat = true}),
                          [](const auto& instance) { return instance.param.name(); });
 
-TEST_F(ProductTest, AMatrixCutIntoPartsIsOneMatrix) {
-  Kernels& k = kernels({});
+class Parts : public ProductTest, public testing::WithParamInterface<Variant> {};
+
+TEST_P(Parts, AMatrixCutIntoPartsIsOneMatrix) {
+  if (!can_run(GetParam())) GTEST_SKIP() << "this device has no such kernels";
+  Kernels& k = kernels(GetParam());
   const std::uint32_t lanes = k.options().tuning.weight_lanes;
   constexpr std::uint32_t kCols = 96;
   const std::uint32_t first_rows = 3 * lanes;
@@ -314,10 +323,16 @@ TEST_F(ProductTest, AMatrixCutIntoPartsIsOneMatrix) {
   EXPECT_TRUE(same(product(cut), product(load(w.tensor, k, KernelType::kQ8_0))));
 }
 
+INSTANTIATE_TEST_SUITE_P(Kernels, Parts, testing::Values(Variant{}, Variant{.addresses = true}),
+                         [](const auto& instance) { return instance.param.name(); });
+
 // The product with the identity is the matrix: every weight is the file's, to the bit, as its own
 // type and as those that hold its values.
-TEST_F(ProductTest, EveryWeightIsTheFiles) {
-  Kernels& k = kernels({});
+class Identity : public ProductTest, public testing::WithParamInterface<Variant> {};
+
+TEST_P(Identity, EveryWeightIsTheFiles) {
+  if (!can_run(GetParam())) GTEST_SKIP() << "this device has no such kernels";
+  Kernels& k = kernels(GetParam());
   constexpr std::uint32_t kRows = 20, kCols = 256;
   std::vector<float> identity(std::size_t{kCols} * kCols, 0.0f);
   for (std::size_t i = 0; i < kCols; i++) identity[i * kCols + i] = 1.0f;
@@ -342,6 +357,9 @@ TEST_F(ProductTest, EveryWeightIsTheFiles) {
     if (model::block_values(type) > 1) expect_weights(KernelType::kAffine8);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Kernels, Identity, testing::Values(Variant{}, Variant{.addresses = true}),
+                         [](const auto& instance) { return instance.param.name(); });
 
 class Saturation : public ProductTest, public testing::WithParamInterface<Variant> {};
 
@@ -425,24 +443,23 @@ TEST_P(Company, ProductsAreBitEqualInAnyCompany) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kernels, Company,
-    testing::Combine(testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16,
-                                     TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_K,
-                                     TensorType::kQ6_K, TensorType::kQ5_K),
-                     testing::Values(Variant{}, Variant{.act16 = true}, Variant{.passed = true},
-                                     Variant{.passed = true, .texels = true},
-                                     Variant{.shuffled = true, .texels = true},
-                                     Variant{.act16 = true, .tiles = true},
-                                     Variant{.act16 = true, .coopmat = true},
-                                     Variant{.narrow = true},
-                                     Variant{.act16 = true, .narrow = true})),
+    testing::Combine(
+        testing::Values(TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0,
+                        TensorType::kQ4_0, TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ5_K),
+        testing::Values(Variant{}, Variant{.act16 = true}, Variant{.passed = true},
+                        Variant{.passed = true, .texels = true},
+                        Variant{.shuffled = true, .texels = true}, Variant{.addresses = true},
+                        Variant{.act16 = true, .tiles = true},
+                        Variant{.act16 = true, .coopmat = true}, Variant{.narrow = true},
+                        Variant{.act16 = true, .narrow = true})),
     name_of);
 
 // A device may be tuned to teams for generation, which read storage buffers, beside lanes for a
 // prompt, which read texels: each phase has bindings of its own.
 TEST_F(ProductTest, PhasesMayBindTheSameBuffersInDifferentWays) {
   Kernels& k = kernels({.narrow = true, .texels = true});
-  EXPECT_EQ(k.texel_loads() != TexelLoads::kNone, vk::is_llvmpipe(device().description()));
-  if (k.texel_loads() == TexelLoads::kNone) GTEST_SKIP() << "this device has too few texels";
+  EXPECT_EQ(k.plane_loads() != PlaneLoads::kStorage, vk::is_llvmpipe(device().description()));
+  if (k.plane_loads() == PlaneLoads::kStorage) GTEST_SKIP() << "this device has too few texels";
   constexpr std::uint32_t kRows = 40, kCols = 96;
   const RandomMatrix w(TensorType::kF32, kRows, kCols, 15);
   const WeightMatrix matrix = load(w.tensor, k, KernelType::kF32);

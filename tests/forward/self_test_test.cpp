@@ -27,8 +27,7 @@ class SelfTestTest : public ForwardTest, public testing::WithParamInterface<Vari
     plan_.quantised = k.options().dot;
     plan_.sliding = AttentionLayout::of(config, model::LayerKind::kSliding);
     plan_.full = AttentionLayout::of(config, model::LayerKind::kFull);
-    weights_.emplace(
-        must(load_weights(device(), uploader(), *file_, k.options().tuning.weight_lanes)));
+    weights_.emplace(must(load_weights(device(), uploader(), *file_, k.interleave())));
     arena_.emplace(must(Arena::create(device(), config, plan_, GetParam().act16, GetParam().kv16)));
     must(arena_->clear(device(), submitter()));
   }
@@ -95,6 +94,7 @@ TEST_P(SelfTestTest, WrongAttentionOfEitherKindIsNamed) {
 INSTANTIATE_TEST_SUITE_P(Variants, SelfTestTest,
                          testing::Values(Variant{.kv16 = true},
                                          Variant{.kv16 = true, .texels = true},
+                                         Variant{.kv16 = true, .addresses = true},
                                          Variant{.act16 = true, .kv16 = true, .wide = true},
                                          Variant{.act16 = true, .kv16 = true, .dot = true},
                                          Variant{}),

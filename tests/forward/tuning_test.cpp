@@ -47,6 +47,7 @@ std::vector<Known> known() {
   small.storage_16bit = small.shader_f16 = false;
   small.best_tier = vk::Tier::kBase;
   return {{"llvmpipe before 24", cpu("llvmpipe", "Mesa 22.3.6 (LLVM 15.0.6)", 8)},
+          {"llvmpipe before 26", cpu("llvmpipe", "Mesa 25.0.7 (LLVM 19.1.7)", 8)},
           {"llvmpipe", cpu("llvmpipe", "Mesa 26.1.6 (LLVM 21.1.0)", 8)},
           {"software", cpu("SwiftShader driver", "5.0.0", 4)},
           {"nvidia", tensor_cores},

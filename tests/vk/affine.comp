@@ -6,7 +6,11 @@
 layout(constant_id = kAffineSpecWorkgroup) const uint kWorkgroup = 64;
 layout(constant_id = kAffineSpecFactor) const uint kFactor = 1;
 layout(local_size_x_id = kAffineSpecWorkgroup) in;
-#ifdef TEXEL_WORDS
+#if defined(ADDRESS)
+#extension GL_EXT_buffer_reference : require
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Words { uint at[]; };
+#define AT(i) x.at[i]
+#elif defined(TEXEL_WORDS)
 layout(set = 0, binding = kAffineBindX) uniform utextureBuffer x;
 #define AT(i) texelFetch(x, int(i) / TEXEL_WORDS)[i % TEXEL_WORDS]
 #else
@@ -14,7 +18,12 @@ layout(set = 0, binding = kAffineBindX) readonly buffer X { uint x[]; };
 #define AT(i) x[i]
 #endif
 layout(set = 0, binding = kAffineBindY) writeonly buffer Y { uint y[]; };
-layout(push_constant) uniform Push { AffineParams p; };
+layout(push_constant) uniform Push {
+  AffineParams p;
+#ifdef ADDRESS
+  Words x;
+#endif
+};
 
 void main() {
 #ifdef REVERSED

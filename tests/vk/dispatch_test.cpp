@@ -14,12 +14,12 @@ constexpr std::uint32_t kWords = 1000;
 
 struct TexelShader {
   const char* name;
-  VkFormat format;
+  BindingKind kind;
   VkDeviceSize bytes;
 };
-constexpr TexelShader kTexelShaders[] = {{"affine_texel1", VK_FORMAT_R32_UINT, 4},
-                                         {"affine_texel2", VK_FORMAT_R32G32_UINT, 8},
-                                         {"affine_texel4", VK_FORMAT_R32G32B32A32_UINT, 16}};
+constexpr TexelShader kTexelShaders[] = {{"affine_texel1", BindingKind::kTexels1, 4},
+                                         {"affine_texel2", BindingKind::kTexels2, 8},
+                                         {"affine_texel4", BindingKind::kTexels4, 16}};
 
 class DispatchTest : public DeviceTest {
  protected:
@@ -45,11 +45,11 @@ class DispatchTest : public DeviceTest {
     return *must(pool_->add(pipeline, slices));
   }
 
-  /// A variant of the kernel that reads x as texels.
-  Pipeline affine_of(const char* shader, VkFormat format) {
+  /// A variant of the kernel that reads x in another way.
+  Pipeline affine_of(const char* shader, BindingKind kind) {
     return must(Pipeline::create(device(), {.spirv = vk_test::spirv(shader),
                                             .n_bindings = 2,
-                                            .texel_formats = {format},
+                                            .binding_kinds = {kind},
                                             .push_bytes = sizeof(params::AffineParams),
                                             .constants = {64, 1},
                                             .label = shader}));
@@ -165,8 +165,8 @@ TEST_F(DispatchTest, AnEmptySubmissionAndManyBindingSets) {
 
 TEST_F(DispatchTest, TexelsAreTheWordsOfABuffer) {
   const VkDeviceSize alignment = device().description().min_texel_offset_alignment;
-  for (const auto& [shader, format, bytes] : kTexelShaders) {
-    const Pipeline pipeline = affine_of(shader, format);
+  for (const auto& [shader, kind, bytes] : kTexelShaders) {
+    const Pipeline pipeline = affine_of(shader, kind);
     CommandList list = must(CommandList::create(device()));
     list.begin();
     const auto addend = static_cast<std::uint32_t>(bytes);  // another one for each shader
@@ -187,7 +187,7 @@ TEST_F(DispatchTest, TexelsAreTheWordsOfABuffer) {
 TEST_F(DispatchTest, MoreTexelsThanTheDeviceBindsAreRefused) {
   const VkDeviceSize most = device().description().max_texels;
   if (most > (1u << 20)) GTEST_SKIP() << "too many here; SwiftShader has 65,536";
-  const Pipeline pipeline = affine_of("affine_texel1", VK_FORMAT_R32_UINT);
+  const Pipeline pipeline = affine_of("affine_texel1", BindingKind::kTexels1);
   Buffer large = must(Buffer::create(device(), 4 * most + 4, Residency::kDevice, "output.weight"));
   const Slice slices[] = {whole(large), whole(*y_)};
   const auto error = pool_->add(pipeline, slices).error();
@@ -195,6 +195,65 @@ TEST_F(DispatchTest, MoreTexelsThanTheDeviceBindsAreRefused) {
   EXPECT_NE(error.message.find("output.weight"), std::string::npos) << error.message;
   const Slice part[] = {{&large, 0, 4 * most}, whole(*y_)};
   EXPECT_TRUE(pool_->add(pipeline, part).has_value());
+}
+
+TEST_F(DispatchTest, ABufferMayBeReadByItsAddress) {
+  const PipelineOptions options{.spirv = vk_test::spirv("affine_address"),
+                                .n_bindings = 2,
+                                .binding_kinds = {BindingKind::kAddress},
+                                .push_bytes = sizeof(params::AffineParams),
+                                .constants = {64, 1},
+                                .label = "affine_address"};
+  auto made = Pipeline::create(device(), options);
+  if (!device().description().buffer_addresses) {
+    ASSERT_FALSE(made.has_value());
+    EXPECT_EQ(made.error().code, ErrorCode::kUnsupported);
+    EXPECT_NE(made.error().message.find("by their address"), std::string::npos);
+    return;
+  }
+  const Pipeline pipeline = must(std::move(made));
+  // x from its fifth word on, so that y's last four stay as they were.
+  constexpr VkDeviceSize kSkipped = 16;
+  const Slice behind[] = {{&*x_, kSkipped, kWords * 4 - kSkipped}, whole(*y_)};
+  const BindingSet& set = *must(pool_->add(pipeline, behind));
+  CommandList list = must(CommandList::create(device()));
+  list.begin();
+  list.fill(whole(*y_), 7);
+  list.barrier();
+  list.dispatch(pipeline, set, push_bytes(params::AffineParams{kWords - 4, 9, 0}), 16);
+  must(list.end());
+  run({&list});
+  auto want = expected(1, 9);
+  want.erase(want.begin(), want.begin() + 4);
+  want.insert(want.end(), 4, 7);
+  EXPECT_EQ(words(*y_), want);
+
+  const Slice skewed[] = {{&*x_, 8, 16}, whole(*y_)};
+  EXPECT_EQ(pool_->add(pipeline, skewed).error().code, ErrorCode::kInternal);
+  const Slice outside[] = {{&*x_, kSkipped, kWords * 4}, whole(*y_)};
+  EXPECT_EQ(pool_->add(pipeline, outside).error().code, ErrorCode::kInternal);
+  // Addresses count as push constants.
+  PipelineOptions large = options;
+  large.push_bytes = device().description().max_push_constant_bytes / 4 * 4;
+  EXPECT_EQ(Pipeline::create(device(), large).error().code, ErrorCode::kUnsupported);
+  // A set of storage buffers carries no address.
+  const Pipeline plain = affine(1);
+  const BindingSet& storage = bind(plain, *x_, *y_);
+  list.begin();
+  list.dispatch(pipeline, storage, push_bytes(push(0)), 16);
+  EXPECT_FALSE(list.end().has_value());
+}
+
+TEST_F(DispatchTest, KindsOfMoreBindingsThanThereAreAreRefused) {
+  const auto made =
+      Pipeline::create(device(), {.spirv = vk_test::spirv("affine"),
+                                  .n_bindings = 2,
+                                  .binding_kinds = std::vector(3, BindingKind::kStorage),
+                                  .push_bytes = sizeof(params::AffineParams),
+                                  .constants = {64, 1},
+                                  .label = "affine"});
+  ASSERT_FALSE(made.has_value());
+  EXPECT_EQ(made.error().message, "pipeline \"affine\" has 2 bindings, and kinds for 3");
 }
 
 TEST_F(DispatchTest, BindingsBeyondTheDevicesLimitsAreRefused) {
@@ -253,11 +312,11 @@ TEST_F(DispatchTest, MistakesOfRecordingComeOutOfEnd) {
            "\"affine\" on a grid of");
   contains(mistake([&](CommandList& l) { l.dispatch(pipeline, set, push_bytes(p).first(8), 1); }),
            "takes 12 bytes of push constants, 8 were given");
-  const Pipeline texels = affine_of("affine_texel1", VK_FORMAT_R32_UINT);
+  const Pipeline texels = affine_of("affine_texel1", BindingKind::kTexels1);
   contains(mistake([&](CommandList& l) { l.dispatch(texels, set, push_bytes(p), 1); }),
            "\"affine_texel1\" has bindings of other kinds than the set");
   const BindingSet& words_set = bind(texels, *x_, *y_);
-  const Pipeline quads = affine_of("affine_texel4", VK_FORMAT_R32G32B32A32_UINT);
+  const Pipeline quads = affine_of("affine_texel4", BindingKind::kTexels4);
   contains(mistake([&](CommandList& l) { l.dispatch(quads, words_set, push_bytes(p), 1); }),
            "\"affine_texel4\" has bindings of other kinds than the set");
   contains(mistake([&](CommandList& l) {
